@@ -103,7 +103,9 @@ mod tests {
 
     #[test]
     fn numbers_are_read_as_people_write_them() {
-        for (text, want) in [("+44 20 7946-0123", "+442079460123"), ("0015550100", "+15550100"), (" +1 (555) 01.00 ", "+15550100")] {
+        for (text, want) in
+            [("+44 20 7946-0123", "+442079460123"), ("0015550100", "+15550100"), (" +1 (555) 01.00 ", "+15550100")]
+        {
             assert_eq!(E164::parse(text).map(|n| n.reveal().to_owned()), Ok(want.to_owned()));
         }
         assert_eq!(E164::parse("15550100"), Err(NumberError::NoCountryCode));

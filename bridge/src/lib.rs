@@ -4,6 +4,7 @@
 //! (`handle_*` takes an input and the time, `poll_*` drains what is to be done); sockets and tasks stand around
 //! them in the modules that say so. A panic means a bug here, never bad input.
 #![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests"))]
 
 pub mod audio;
 pub mod ids;
