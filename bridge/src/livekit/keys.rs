@@ -40,11 +40,17 @@ pub enum MediaKeyError {
 }
 
 impl MediaKey {
-    /// Takes the bytes of a key (fresh random ones, or as they came).
+    /// A key of 16 bytes, as we make them: from the system's random source, please.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes.to_vec())
+    }
+
+    /// A key of any length that is taken, as others make them.
     ///
     /// # Errors
     /// [`MediaKeyError::Length`] for fewer than 16 or more than 64 bytes.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self, MediaKeyError> {
+    pub fn from_slice(bytes: &[u8]) -> Result<Self, MediaKeyError> {
         if !(16..=64).contains(&bytes.len()) {
             return Err(MediaKeyError::Length(bytes.len()));
         }
@@ -57,7 +63,7 @@ impl MediaKey {
     /// [`MediaKeyError`] says what is wrong; it never holds the text.
     pub fn from_base64(text: &str) -> Result<Self, MediaKeyError> {
         let mut bytes = LENIENT.decode(text).map_err(|_| MediaKeyError::NotBase64)?;
-        let key = Self::from_bytes(&bytes);
+        let key = Self::from_slice(&bytes);
         bytes.zeroize();
         key
     }
@@ -68,7 +74,7 @@ impl MediaKey {
         STANDARD.encode(&self.0)
     }
 
-    /// The bytes themselves: only for deriving and for the wire.
+    /// The bytes themselves: only for deriving.
     #[must_use]
     pub fn reveal(&self) -> &[u8] {
         &self.0
@@ -147,7 +153,7 @@ mod tests {
     use crate::livekit::frame_crypto::FrameSealer;
 
     fn key(byte: u8) -> MediaKey {
-        MediaKey::from_bytes(&[byte; 16]).unwrap()
+        MediaKey::from_bytes([byte; 16])
     }
 
     #[test]
