@@ -1,5 +1,7 @@
 //! Sound as samples: codecs, mixing, tones, files.
 
+pub mod g711;
+
 /// Length of every frame that moves through Roomtone, in milliseconds.
 pub const FRAME_MS: u64 = 20;
 /// Samples of one frame at the phone's 8 kHz.

@@ -15,7 +15,7 @@
 //! 5. Deeper than the target for two seconds: one frame is left out.
 //! 6. A jump in RTP time without a jump in sequence is silence that was not sent (DTX): `Empty`, not `Lost`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 /// Transit times looked back at: 5 s of 20 ms frames.
@@ -115,6 +115,8 @@ struct Entry<T> {
 pub struct JitterBuffer<T> {
     config: JitterConfig,
     packets: BTreeMap<u64, Entry<T>>,
+    /// Numbers beyond `done` that carried no audio.
+    skipped: BTreeSet<u64>,
     /// RTP time that the next pop plays. `None`: filling.
     next: Option<u64>,
     /// When the buffer began to fill.
@@ -144,6 +146,7 @@ impl<T> JitterBuffer<T> {
         Self {
             config,
             packets: BTreeMap::new(),
+            skipped: BTreeSet::new(),
             next: None,
             filling_since: None,
             done: None,
@@ -194,6 +197,19 @@ impl<T> JitterBuffer<T> {
         }
         self.packets.insert(sequence, Entry { timestamp, payload });
         self.stats.inserted += 1;
+    }
+
+    /// Says that the packet of `sequence` came and carried no audio (a key press, RFC 4733): its number is no hole.
+    pub fn skip(&mut self, sequence: u64) {
+        if self.done.is_some_and(|done| sequence <= done) || self.highest.is_some_and(|h| h.abs_diff(sequence) > 3_000)
+        {
+            return;
+        }
+        if self.skipped.len() >= MAX_PACKETS {
+            self.skipped.pop_first();
+        }
+        self.skipped.insert(sequence);
+        self.highest = self.highest.max(Some(sequence));
     }
 
     /// What to play now. Call once per frame time; `now` never goes back.
@@ -249,6 +265,7 @@ impl<T> JitterBuffer<T> {
     /// Forgets packets and timing, for a new SSRC or a moved stream. The counts stay, and so does the target depth.
     pub fn reset(&mut self) {
         self.packets.clear();
+        self.skipped.clear();
         self.next = None;
         self.filling_since = None;
         self.done = None;
@@ -297,6 +314,7 @@ impl<T> JitterBuffer<T> {
             self.held = 0;
         }
         self.done = Some(sequence);
+        self.skipped = self.skipped.split_off(&(sequence + 1));
         self.next = Some(at + u64::from(self.config.frame));
         self.stats.played += 1;
         Popped::Frame(entry.payload)
@@ -315,7 +333,9 @@ impl<T> JitterBuffer<T> {
             self.filling_since = None;
             return Popped::Empty;
         }
-        if self.held <= CONCEAL_POPS { Popped::Lost } else { Popped::Empty }
+        // The sender is busy sending something else.
+        let elsewhere = self.skipped.last().copied() == self.highest && self.highest.is_some();
+        if self.held <= CONCEAL_POPS && !elsewhere { Popped::Lost } else { Popped::Empty }
     }
 
     /// The frame for now is not here, a later one is.
@@ -324,7 +344,8 @@ impl<T> JitterBuffer<T> {
         let missing = (at - next).div_ceil(frame);
         // What was waited for while nothing came is paid back: those frames are over.
         let paid = u64::from(self.held).min(missing);
-        let contiguous = self.done.is_some_and(|done| first == done + 1);
+        let contiguous =
+            self.done.is_some_and(|done| self.skipped.range(done + 1..first).count() as u64 == first - done - 1);
         if paid > 0 {
             self.held = 0;
             if !contiguous {
