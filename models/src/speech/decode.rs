@@ -1,0 +1,157 @@
+//! Whisper on one finished utterance.
+//!
+//! The encoder costs the same for 1 s as for 30 s unless it is told to look at less, so its context is scaled to the
+//! utterance ([`audio_context`]; the effect on words and time is in docs/benchmarks.md).
+
+use std::path::{Path, PathBuf};
+
+use whisper_rs::{FullParams, SamplingStrategy, WhisperContext, WhisperContextParameters, WhisperError, WhisperState};
+use zeroize::Zeroizing;
+
+use super::ModelError;
+
+/// Encoder positions per second of sound.
+const POSITIONS_PER_SECOND: usize = 50;
+/// What the encoder looks at beyond the utterance's end: it wants to see that speech is over.
+const CONTEXT_MARGIN: usize = 64;
+/// Whisper was trained on 30 s; on much less it repeats itself and drops words.
+const CONTEXT_FLOOR: usize = 384;
+/// All of 30 s.
+const CONTEXT_WHOLE: usize = 1500;
+/// The floor for the second, careful look.
+const CONTEXT_CAREFUL: usize = 768;
+
+/// How many encoder positions an utterance of so many samples at 16 kHz gets.
+pub fn audio_context(samples: usize, floor: usize) -> usize {
+    (samples.div_ceil(16_000 / POSITIONS_PER_SECOND) + CONTEXT_MARGIN).max(floor).min(CONTEXT_WHOLE)
+}
+
+/// The weights, shared by all workers.
+pub struct Whisper {
+    context: WhisperContext,
+    path: PathBuf,
+}
+
+/// One worker's state (about 150 MB for base.en).
+pub struct Decoder {
+    state: WhisperState,
+    end_of_text: i32,
+    language: Option<String>,
+    threads: i32,
+    floor: usize,
+}
+
+/// What Whisper made of an utterance, with its own doubts.
+pub struct Decoded {
+    /// As it came.
+    pub text: Zeroizing<String>,
+    /// Mean probability of the text tokens.
+    pub confidence: f32,
+    /// Mean log-probability of the text tokens.
+    pub mean_logprob: f32,
+    /// Probability that there is no speech.
+    pub no_speech: f32,
+    /// Number of text tokens.
+    pub tokens: usize,
+}
+
+impl Whisper {
+    /// Reads weights in ggml format.
+    pub fn load(path: &Path) -> Result<Self, ModelError> {
+        // The hooks swallow whisper.cpp's log (whisper-rs is built without a log backend): in debug builds it holds
+        // decoded tokens.
+        whisper_rs::install_logging_hooks();
+        std::fs::File::open(path).map_err(|source| ModelError::Unreadable { path: path.to_owned(), source })?;
+        let mut parameters = WhisperContextParameters::default();
+        parameters.flash_attn(true);
+        let context = WhisperContext::new_with_params(path, parameters)
+            .map_err(|error| ModelError::BadWhisper { path: path.to_owned(), what: error.to_string() })?;
+        Ok(Self { context, path: path.to_owned() })
+    }
+
+    /// A state of its own over these weights. `language`: two letters, `None` to detect.
+    pub fn decoder(&self, language: Option<&str>, threads: usize) -> Result<Decoder, ModelError> {
+        let language = if self.context.is_multilingual() { language } else { Some("en") };
+        if let Some(language) = language.filter(|code| whisper_rs::get_lang_id(code).is_none()) {
+            return Err(ModelError::BadLanguage { language: language.to_owned() });
+        }
+        let state = self
+            .context
+            .create_state()
+            .map_err(|error| ModelError::BadWhisper { path: self.path.clone(), what: error.to_string() })?;
+        Ok(Decoder {
+            state,
+            end_of_text: self.context.token_eot(),
+            language: language.map(str::to_owned),
+            threads: i32::try_from(threads.clamp(1, 64)).unwrap_or(1),
+            floor: CONTEXT_FLOOR,
+        })
+    }
+}
+
+impl Decoder {
+    /// Looks at no less than this many encoder positions (1500 is all of 30 s). For measuring; the default is what was
+    /// found best.
+    pub fn set_context_floor(&mut self, positions: usize) {
+        self.floor = positions.min(CONTEXT_WHOLE);
+    }
+
+    /// The words of an utterance of at most 30 s at 16 kHz, -1 to 1. `careful` looks with a wider context (for a second
+    /// look at what came out suspicious).
+    pub fn decode(&mut self, samples: &[f32], careful: bool) -> Result<Decoded, WhisperError> {
+        let mut params = FullParams::new(SamplingStrategy::Greedy { best_of: 2 });
+        let floor = if careful { self.floor.max(CONTEXT_CAREFUL) } else { self.floor };
+        params.set_audio_ctx(i32::try_from(audio_context(samples.len(), floor)).unwrap_or(0));
+        params.set_n_threads(self.threads);
+        params.set_language(self.language.as_deref());
+        params.set_no_context(true);
+        params.set_no_timestamps(true);
+        params.set_single_segment(true);
+        params.set_suppress_blank(true);
+        params.set_suppress_nst(true);
+        params.set_temperature(0.0);
+        params.set_temperature_inc(0.4);
+        params.set_entropy_thold(2.4);
+        params.set_logprob_thold(-1.0);
+        params.set_no_speech_thold(0.6);
+        // Nobody says more than some 6 tokens a second for long; a loop ends here.
+        let tokens = 16 + samples.len() * 8 / 16_000;
+        params.set_max_tokens(i32::try_from(tokens).unwrap_or(220).min(220));
+        params.set_print_special(false);
+        params.set_print_progress(false);
+        params.set_print_realtime(false);
+        params.set_print_timestamps(false);
+        self.state.full(params, samples)?;
+
+        let mut text = Zeroizing::new(String::new());
+        let (mut logprobs, mut probabilities, mut tokens) = (0.0, 0.0, 0usize);
+        let mut no_speech = 0.0f32;
+        for segment in self.state.as_iter() {
+            text.push_str(&segment.to_str_lossy()?);
+            no_speech = no_speech.max(segment.no_speech_probability());
+            for index in 0..segment.n_tokens() {
+                let Some(token) = segment.get_token(index) else { continue };
+                let data = token.token_data();
+                if data.id < self.end_of_text {
+                    logprobs += data.plog;
+                    probabilities += data.p;
+                    tokens += 1;
+                }
+            }
+        }
+        let count = tokens.max(1) as f32;
+        Ok(Decoded { text, confidence: probabilities / count, mean_logprob: logprobs / count, no_speech, tokens })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_encoder_looks_at_what_there_is_and_a_little_more() {
+        assert_eq!(audio_context(0, 384), 384);
+        assert_eq!(audio_context(16_000 * 10, 384), 564);
+        assert_eq!(audio_context(16_000 * 60, 384), 1500);
+    }
+}

@@ -1,0 +1,332 @@
+//! Where utterances begin and end: a state machine over speech probabilities, in windows, without clock or sound.
+//!
+//! Give it each window's probability in order ([`Endpointer::window`]); it answers with the windows of an utterance when
+//! one is complete. An utterance opens with the first window above [`EndpointConfig::speech`], keeps
+//! [`EndpointConfig::pre_roll`] windows before it, and closes after a silence that gets shorter the longer it has gone on:
+//! nobody waits for a monologue. At [`EndpointConfig::longest`] it is cut at the quietest place of its second half.
+//! What had too little voice ([`EndpointConfig::least_voiced`]: a click, a cough) is no utterance.
+
+use std::ops::Range;
+
+/// Milliseconds of one window.
+pub const WINDOW_MS: i64 = 32;
+
+/// How utterances are cut. Lengths are in windows of 32 ms.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EndpointConfig {
+    /// At or above this probability a window is voice. Default 0.5.
+    pub speech: f32,
+    /// Below this it is silence; between the two it goes on as before. Default 0.35.
+    pub silence: f32,
+    /// Silence that ends a short utterance. Default 19 (608 ms).
+    pub end_silence: u64,
+    /// Silence that ends one of nearly [`Self::longest`]. Default 6 (192 ms).
+    pub end_silence_late: u64,
+    /// Up to this length the demand for silence stays at `end_silence`; from here it falls in a line. Default 218 (7 s).
+    pub patient_until: u64,
+    /// No utterance is longer. Default 562 (18 s). At least `4 * end_silence`.
+    pub longest: u64,
+    /// Windows kept before the first voiced one. Default 7 (224 ms).
+    pub pre_roll: u64,
+    /// Windows of the closing silence that stay with the utterance. Default 6 (192 ms).
+    pub post_roll: u64,
+    /// Fewer voiced windows than this are no utterance. Default 4 (128 ms).
+    pub least_voiced: u64,
+}
+
+impl Default for EndpointConfig {
+    fn default() -> Self {
+        Self {
+            speech: 0.5,
+            silence: 0.35,
+            end_silence: 19,
+            end_silence_late: 6,
+            patient_until: 218,
+            longest: 562,
+            pre_roll: 7,
+            post_roll: 6,
+            least_voiced: 4,
+        }
+    }
+}
+
+/// A complete utterance, in window numbers as counted by the [`Endpointer`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct Span {
+    /// The sound to recognise, rolls included. Spans never overlap and never go back.
+    pub sound: Range<u64>,
+    /// From the first to behind the last voiced window.
+    pub voiced: Range<u64>,
+    /// How many windows in it were voice.
+    pub voiced_windows: u64,
+    /// Mean probability of its voiced windows.
+    pub mean_probability: f32,
+}
+
+#[derive(Debug)]
+struct Open {
+    /// First window kept.
+    from: u64,
+    /// Probability of each window from `from` on.
+    probabilities: Vec<f32>,
+    /// First and behind the last voiced window.
+    voiced: Range<u64>,
+}
+
+/// The state machine for one party.
+#[derive(Debug)]
+pub struct Endpointer {
+    config: EndpointConfig,
+    /// Number of the window that comes next.
+    next: u64,
+    /// Behind the last window that an utterance has taken.
+    taken: u64,
+    /// Probabilities of the last `pre_roll` windows before speech.
+    before: std::collections::VecDeque<f32>,
+    open: Option<Open>,
+}
+
+impl Endpointer {
+    /// A machine at window 0.
+    pub fn new(mut config: EndpointConfig) -> Self {
+        config.longest = config.longest.max(4 * config.end_silence).max(2 * config.pre_roll + 8);
+        Self { config, next: 0, taken: 0, before: std::collections::VecDeque::new(), open: None }
+    }
+
+    /// Number of windows given so far.
+    pub fn position(&self) -> u64 {
+        self.next
+    }
+
+    /// Whether an utterance is under way.
+    pub fn is_open(&self) -> bool {
+        self.open.is_some()
+    }
+
+    /// The oldest window that a later [`Span`] can still ask for; sound before it may be forgotten.
+    pub fn needed_from(&self) -> u64 {
+        match &self.open {
+            Some(open) => open.from,
+            None => self.next.saturating_sub(self.config.pre_roll).max(self.taken),
+        }
+    }
+
+    /// Takes the probability of the next window (0 to 1; anything else counts as silence). Gives an utterance if this
+    /// window completes one.
+    pub fn window(&mut self, probability: f32) -> Option<Span> {
+        let probability = if (0.0..=1.0).contains(&probability) { probability } else { 0.0 };
+        let number = self.next;
+        self.next += 1;
+        let Some(open) = &mut self.open else {
+            if probability >= self.config.speech {
+                let from = number.saturating_sub(self.config.pre_roll).max(self.taken);
+                let kept = usize::try_from(number - from).unwrap_or(0).min(self.before.len());
+                let mut probabilities: Vec<f32> = self.before.iter().skip(self.before.len() - kept).copied().collect();
+                probabilities.push(probability);
+                self.open = Some(Open { from, probabilities, voiced: number..number + 1 });
+                self.before.clear();
+            } else {
+                self.remember(probability);
+            }
+            return None;
+        };
+        open.probabilities.push(probability);
+        if probability >= self.config.speech || (probability >= self.config.silence && open.voiced.end == number) {
+            open.voiced.end = number + 1;
+        }
+        let quiet = self.next - open.voiced.end;
+        let length = self.next - open.from;
+        if quiet >= self.demand(length) {
+            return self.close();
+        }
+        if length >= self.config.longest { self.cut() } else { None }
+    }
+
+    /// Ends what is under way: the party left, was muted, or its stream broke off.
+    pub fn flush(&mut self) -> Option<Span> {
+        self.open.as_ref()?;
+        self.close()
+    }
+
+    /// How much silence ends an utterance of this length.
+    fn demand(&self, length: u64) -> u64 {
+        let EndpointConfig { end_silence, end_silence_late, patient_until, longest, .. } = self.config;
+        if length <= patient_until || longest <= patient_until || end_silence <= end_silence_late {
+            return end_silence.max(1);
+        }
+        let late = (length - patient_until).min(longest - patient_until);
+        (end_silence - (end_silence - end_silence_late) * late / (longest - patient_until)).max(1)
+    }
+
+    fn remember(&mut self, probability: f32) {
+        self.before.push_back(probability);
+        while self.before.len() as u64 > self.config.pre_roll {
+            self.before.pop_front();
+        }
+    }
+
+    fn close(&mut self) -> Option<Span> {
+        let open = self.open.take()?;
+        let end = (open.voiced.end + self.config.post_roll).min(self.next);
+        let span = self.span(&open, end);
+        let after = usize::try_from(end - open.from).unwrap_or(usize::MAX);
+        for probability in open.probabilities.iter().skip(after) {
+            self.remember(*probability);
+        }
+        self.taken = end;
+        span
+    }
+
+    /// The utterance is too long: takes it up to the quietest place of its second half, and goes on with the rest.
+    fn cut(&mut self) -> Option<Span> {
+        let open = self.open.take()?;
+        let half = open.probabilities.len() / 2;
+        let around =
+            |i: usize| -> f32 { open.probabilities[i - 1..=(i + 1).min(open.probabilities.len() - 1)].iter().sum() };
+        let quietest = (half.max(1)..open.probabilities.len())
+            .min_by(|a, b| around(*a).total_cmp(&around(*b)).then(b.cmp(a)))
+            .unwrap_or(open.probabilities.len() - 1);
+        let at = open.from + quietest as u64;
+        let span = self.span(&open, at);
+        self.taken = at;
+        let rest: Vec<f32> = open.probabilities[quietest..].to_vec();
+        let first = rest.iter().position(|p| *p >= self.config.speech);
+        match first {
+            Some(first) => {
+                self.open = Some(Open {
+                    from: at,
+                    probabilities: rest,
+                    voiced: at + first as u64..open.voiced.end.max(at + first as u64 + 1),
+                });
+            }
+            None => rest.into_iter().for_each(|p| self.remember(p)),
+        }
+        span
+    }
+
+    fn span(&self, open: &Open, end: u64) -> Option<Span> {
+        let count = usize::try_from(end - open.from).unwrap_or(usize::MAX);
+        let voice: Vec<f32> =
+            open.probabilities.iter().take(count).copied().filter(|p| *p >= self.config.speech).collect();
+        if (voice.len() as u64) < self.config.least_voiced {
+            return None;
+        }
+        Some(Span {
+            sound: open.from..end,
+            voiced: open.voiced.start..open.voiced.end.min(end),
+            voiced_windows: voice.len() as u64,
+            mean_probability: voice.iter().sum::<f32>() / voice.len() as f32,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn run(config: &EndpointConfig, probabilities: &[f32]) -> (Vec<Span>, Endpointer) {
+        let mut machine = Endpointer::new(config.clone());
+        let mut spans: Vec<Span> = probabilities.iter().filter_map(|p| machine.window(*p)).collect();
+        spans.extend(machine.flush());
+        (spans, machine)
+    }
+
+    fn pattern(parts: &[(f32, usize)]) -> Vec<f32> {
+        parts.iter().flat_map(|(p, n)| std::iter::repeat_n(*p, *n)).collect()
+    }
+
+    #[test]
+    fn an_utterance_keeps_what_came_just_before_and_ends_after_its_silence() {
+        let mut machine = Endpointer::new(EndpointConfig::default());
+        let windows = pattern(&[(0.01, 50), (0.9, 30), (0.01, 40)]);
+        let ends: Vec<(usize, Span)> =
+            windows.iter().enumerate().filter_map(|(i, p)| machine.window(*p).map(|s| (i, s))).collect();
+        let [(at, span)] = ends.as_slice() else { panic!("{ends:?}") };
+        assert_eq!(span.voiced, 50..80);
+        assert_eq!(span.sound, 43..86);
+        assert_eq!(*at, 80 + 19 - 1, "it is told as soon as the silence is long enough");
+    }
+
+    #[test]
+    fn a_pause_within_a_sentence_does_not_end_it() {
+        let (spans, _) = run(&EndpointConfig::default(), &pattern(&[(0.9, 40), (0.02, 15), (0.9, 40), (0.02, 30)]));
+        assert_eq!(spans.len(), 1);
+        assert_eq!(spans[0].voiced, 0..95);
+    }
+
+    #[test]
+    fn a_click_is_no_utterance() {
+        let (spans, _) = run(&EndpointConfig::default(), &pattern(&[(0.01, 20), (0.9, 2), (0.01, 50)]));
+        assert!(spans.is_empty());
+    }
+
+    #[test]
+    fn a_monologue_is_cut_at_its_best_pause_and_nothing_is_lost_between() {
+        let mut windows = pattern(&[(0.9, 450), (0.6, 1), (0.3, 3), (0.6, 1), (0.9, 400)]);
+        windows.extend(pattern(&[(0.01, 40)]));
+        let (spans, _) = run(&EndpointConfig::default(), &windows);
+        assert_eq!(spans.len(), 2);
+        assert!((450..=455).contains(&spans[0].sound.end), "{spans:?}");
+        assert_eq!(spans[0].sound.end, spans[1].sound.start);
+    }
+
+    #[test]
+    fn who_has_spoken_long_is_not_waited_for_as_long() {
+        let (short, _) = run(&EndpointConfig::default(), &pattern(&[(0.9, 100), (0.01, 12), (0.9, 30), (0.01, 30)]));
+        let (long, _) = run(&EndpointConfig::default(), &pattern(&[(0.9, 500), (0.01, 12), (0.9, 30), (0.01, 30)]));
+        assert_eq!((short.len(), long.len()), (1, 2));
+    }
+
+    proptest! {
+        #[test]
+        fn any_probabilities_give_ordered_bounded_utterances_that_hold_all_sustained_voice(
+            runs in prop::collection::vec((prop_oneof![Just(0.0f32), Just(0.4), Just(1.0), 0.0f32..1.0, Just(f32::NAN)], 1usize..200), 0..30),
+        ) {
+            let config = EndpointConfig::default();
+            let windows = pattern(&runs);
+            let (spans, machine) = run(&config, &windows);
+            prop_assert_eq!(machine.position(), windows.len() as u64);
+            prop_assert!(!machine.is_open());
+            let mut last = 0;
+            for span in &spans {
+                prop_assert!(span.sound.start >= last && span.sound.start < span.sound.end, "{spans:?}");
+                prop_assert!(span.sound.end - span.sound.start <= config.longest);
+                prop_assert!(span.voiced.start >= span.sound.start && span.voiced.end <= span.sound.end && span.voiced.start < span.voiced.end, "{span:?}");
+                prop_assert!(span.voiced_windows >= config.least_voiced);
+                last = span.sound.end;
+            }
+            // Each long stretch of voice is in utterances, whole.
+            let mut at = 0u64;
+            for (p, n) in &runs {
+                let n = *n as u64;
+                if *p >= config.speech && n >= 2 * config.longest.min(20) {
+                    let held: u64 = spans.iter().map(|s| s.sound.end.min(at + n).saturating_sub(s.sound.start.max(at))).sum();
+                    prop_assert!(held + config.least_voiced >= n, "{held} of {n} windows held: {spans:?}");
+                }
+                at += n;
+            }
+        }
+
+        #[test]
+        fn sound_that_a_span_asks_for_was_never_declared_forgettable(
+            windows in prop::collection::vec(prop_oneof![3 => Just(0.0f32), 1 => Just(0.4), 2 => Just(0.9)], 0..1500),
+        ) {
+            let mut machine = Endpointer::new(EndpointConfig::default());
+            let mut forgotten = 0;
+            for p in windows {
+                if let Some(span) = machine.window(p) {
+                    prop_assert!(span.sound.start >= forgotten, "{} < {forgotten}", span.sound.start);
+                }
+                prop_assert!(machine.needed_from() >= forgotten);
+                forgotten = machine.needed_from();
+            }
+        }
+
+        #[test]
+        fn silence_gives_nothing(windows in prop::collection::vec(0.0f32..0.499, 0..2000)) {
+            let (spans, _) = run(&EndpointConfig::default(), &windows);
+            prop_assert!(spans.is_empty());
+        }
+    }
+}

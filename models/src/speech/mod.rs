@@ -1,0 +1,155 @@
+//! From PCM to utterances: voice activity, endpointing, recognition, guards.
+//!
+//! Each idea has a file: [`silero`] says how likely a 32 ms window holds speech, [`endpoint`] makes utterances of such
+//! windows (sans-IO), [`listen`] joins the two for one party, [`finals`] decides who is decoded next (sans-IO),
+//! [`decode`] is Whisper, [`guard`] throws invented text away, [`transcriber`] runs all of it on threads.
+
+pub mod decode;
+pub mod endpoint;
+pub mod finals;
+pub mod guard;
+pub mod listen;
+pub mod silero;
+mod transcriber;
+
+use std::fmt;
+use std::path::PathBuf;
+
+use zeroize::Zeroizing;
+
+pub use transcriber::{PartyEar, Transcriber, TranscriberStats};
+
+/// Samples per second of all PCM in this module.
+pub const SAMPLE_RATE: u32 = 16_000;
+
+/// Names a party towards the caller. The caller picks it; the same key may be opened again after it finished.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PartyKey(pub u64);
+
+/// What the recogniser runs with. [`TranscriberConfig::new`] fills in what suits this machine.
+#[derive(Debug, Clone)]
+pub struct TranscriberConfig {
+    /// Whisper weights in ggml format (`ggml-base.en.bin`, …).
+    pub whisper: PathBuf,
+    /// Silero voice activity weights in ggml format (`ggml-silero-v6.2.0.bin`).
+    pub vad: PathBuf,
+    /// Two-letter language code (`en`). `None`: detected per utterance by multilingual weights; English-only weights
+    /// always take English.
+    pub language: Option<String>,
+    /// Worker threads that decode, one utterance each. Default: the number of cores, 1 to 4. Each costs about 150 MB with
+    /// base.en.
+    pub workers: usize,
+    /// Compute threads inside one decode. Default 1. They wait for one another in busy loops: where cores are shared with
+    /// others, two are slower than one by a factor of ten and more.
+    pub threads_per_worker: usize,
+    /// Unix niceness of all our threads, 0 to 19. Default 5: media threads of the same process go first.
+    pub niceness: i32,
+    /// How much sound per party may wait for voice activity, in ms. Default 30 000. More is dropped (the newest) and counted.
+    pub inbox_ms: u32,
+    /// How much sound of finished utterances may wait for a worker, all parties together, in ms. Default 600 000 (19 MB).
+    /// An utterance beyond it is dropped and reported as [`Recognised::FellBehind`].
+    pub backlog_ms: u32,
+    /// How utterances are cut.
+    pub endpoint: endpoint::EndpointConfig,
+}
+
+impl TranscriberConfig {
+    /// Settings for these weights on this machine.
+    pub fn new(whisper: impl Into<PathBuf>, vad: impl Into<PathBuf>) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Self {
+            whisper: whisper.into(),
+            vad: vad.into(),
+            language: Some("en".to_owned()),
+            workers: cores.clamp(1, 4),
+            threads_per_worker: 1,
+            niceness: 5,
+            inbox_ms: 30_000,
+            backlog_ms: 600_000,
+            endpoint: endpoint::EndpointConfig::default(),
+        }
+    }
+}
+
+/// Why recognition cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    /// A weights file is not there or cannot be read.
+    #[error("cannot read weights {path}: {source}; fetch them with `cargo xtask setup` or `roomtone models fetch`")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file is there but is no Silero model that this code knows.
+    #[error("voice activity weights {path} are not usable: {what}")]
+    BadVad {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// whisper.cpp refused the file or had no memory for its state.
+    #[error("whisper weights {path} are not usable: {what}")]
+    BadWhisper {
+        /// The file.
+        path: PathBuf,
+        /// What whisper.cpp said.
+        what: String,
+    },
+    /// The language is not one that Whisper knows.
+    #[error("language {language:?} is not known to whisper; use a two-letter code such as \"en\"")]
+    BadLanguage {
+        /// As configured.
+        language: String,
+    },
+    /// The system gives no thread.
+    #[error("cannot start a recogniser thread: {0}")]
+    Thread(std::io::Error),
+}
+
+/// What comes out of a [`Transcriber`]. Utterances of one party come in the order in which they were said.
+#[derive(Debug)]
+pub enum Recognised {
+    /// Words of one party.
+    Utterance(Utterance),
+    /// All that a finished ear had to say has come (also after [`PartyEar::discard`] and a later finish).
+    Finished {
+        /// Which party.
+        party: PartyKey,
+    },
+    /// Sound of a party was lost because the recogniser is too slow for what comes in.
+    FellBehind {
+        /// Which party.
+        party: PartyKey,
+        /// How much of its sound was dropped since the last such report, in ms.
+        lost_ms: u64,
+    },
+}
+
+/// One stretch of one party's speech. `Debug` shows no text; the text is wiped from memory when dropped.
+#[derive(Clone)]
+pub struct Utterance {
+    /// Who.
+    pub party: PartyKey,
+    /// Where speech began, in ms of the `at` given to [`PartyEar::push`].
+    pub start_ms: i64,
+    /// Where speech ended (without the silence that closed it), same clock; never before `start_ms`.
+    pub end_ms: i64,
+    /// The words, trimmed, never empty.
+    pub text: Zeroizing<String>,
+    /// Mean probability that Whisper gave its tokens, 0 to 1. Clean speech is above 0.8.
+    pub confidence: f32,
+}
+
+impl fmt::Debug for Utterance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Utterance")
+            .field("party", &self.party)
+            .field("start_ms", &self.start_ms)
+            .field("end_ms", &self.end_ms)
+            .field("confidence", &self.confidence)
+            .finish_non_exhaustive()
+    }
+}
