@@ -1,6 +1,17 @@
-//! Sound as samples: codecs, mixing, tones, files.
+//! Sound as samples: codecs, mixing, tones, and one party's stream made steady.
 
+pub mod ear;
 pub mod g711;
+mod mix;
+mod opus;
+mod party;
+mod tone;
+
+pub use ear::Listener;
+pub use mix::{Limiter, Mix};
+pub use self::opus::{OPUS_CLOCK, OpusDecoder, OpusEncoder, OpusError};
+pub use party::{Made, PartyAudio};
+pub use tone::{Signal, Sine, level, tone_level};
 
 /// Length of every frame that moves through Roomtone, in milliseconds.
 pub const FRAME_MS: u64 = 20;
