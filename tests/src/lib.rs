@@ -19,6 +19,7 @@ pub mod softphone;
 pub mod speech;
 pub mod stage;
 pub mod synapse;
+pub mod timeline;
 pub mod toolbox;
 
 /// A script of `tests/peers`.

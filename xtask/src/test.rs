@@ -1,0 +1,117 @@
+//! The tests, in the order in which they fail fastest.
+
+use std::{path::Path, process::Command, time::Instant};
+
+use anyhow::bail;
+use clap::{Args, ValueEnum};
+
+use crate::{setup, shell};
+
+/// One step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Step {
+    /// `cargo fmt --check`.
+    Fmt,
+    /// `cargo clippy`, where a warning is an error.
+    Clippy,
+    /// Licences, sources, duplicates; advisories where their database can be reached.
+    Deny,
+    /// Tests of each part alone.
+    Unit,
+    /// Whole calls with the real peers.
+    Scenarios,
+}
+
+const ALL: [Step; 5] = [Step::Fmt, Step::Clippy, Step::Deny, Step::Unit, Step::Scenarios];
+
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Only these steps; can be given several times, or with commas.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<Step>,
+    /// Only tests whose name contains this (unit tests and scenarios).
+    #[arg(long)]
+    name: Option<String>,
+}
+
+pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
+    let mut failed = Vec::new();
+    for step in ALL.into_iter().filter(|s| options.only.is_empty() || options.only.contains(s)) {
+        let since = Instant::now();
+        println!("\n=== {step:?} ===");
+        let done = match step {
+            Step::Fmt => shell::openly(shell::cargo().args(["fmt", "--all", "--check"])),
+            Step::Clippy => clippy(),
+            Step::Deny => deny(),
+            Step::Unit => unit(options.name.as_deref()),
+            Step::Scenarios => scenarios(options.name.as_deref()),
+        };
+        println!("--- {step:?}: {} in {:.0} s", if done.is_ok() { "good" } else { "FAILED" }, since.elapsed().as_secs_f32());
+        if let Err(error) = done {
+            println!("{error:#}");
+            failed.push(format!("{step:?}"));
+        }
+    }
+    if !failed.is_empty() {
+        bail!("failed: {}", failed.join(", "));
+    }
+    println!("\nall good");
+    Ok(())
+}
+
+fn clippy() -> anyhow::Result<()> {
+    setup::run()?; // libclang and cmake: without them the workspace does not build
+    shell::openly(shell::cargo().args(["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]))
+}
+
+fn deny() -> anyhow::Result<()> {
+    let program = setup::cargo_deny()?;
+    let deny = |what: &[&str]| {
+        let mut command = Command::new(&program);
+        command.current_dir(crate::root()).args(["--locked", "check"]).args(what);
+        command
+    };
+    shell::openly(&mut deny(&["bans", "licenses", "sources"]))?;
+    // The database of advisories lies on a code host, which not every machine reaches.
+    let fetched = shell::succeeds(Command::new("timeout").args(["60"]).arg(&program).args(["fetch", "db"]).current_dir(crate::root()));
+    if fetched {
+        shell::openly(&mut deny(&["advisories"]))
+    } else {
+        println!("advisories: not checked, their database cannot be fetched from here");
+        Ok(())
+    }
+}
+
+fn with_name(command: &mut Command, name: Option<&str>) {
+    if let Some(name) = name {
+        command.arg(name);
+    }
+}
+
+fn unit(name: Option<&str>) -> anyhow::Result<()> {
+    setup::run()?;
+    let mut command = shell::cargo();
+    command.args(["test", "--workspace", "--exclude", "scenarios", "--locked"]);
+    with_name(&mut command, name);
+    shell::openly(&mut command)?;
+    let mut command = shell::cargo();
+    command.args(["test", "--package", "scenarios", "--lib", "--locked"]);
+    with_name(&mut command, name);
+    shell::openly(&mut command)
+}
+
+fn scenarios(name: Option<&str>) -> anyhow::Result<()> {
+    setup::run()?;
+    shell::openly(shell::cargo().args(["build", "--package", "appservice", "--locked"]))?;
+    let mut command = shell::cargo();
+    command.args(["test", "--package", "scenarios", "--test", "it", "--locked"]);
+    with_name(&mut command, name);
+    // One at a time: each takes a browser, a homeserver and a media server. What is printed tells how far a failed one got.
+    command.args(["--", "--test-threads=1", "--nocapture"]);
+    shell::openly(&mut command)
+}
+
+/// For the benchmarks: the program as operators run it.
+pub(crate) fn release(root: &Path) -> anyhow::Result<()> {
+    shell::openly(shell::cargo().current_dir(root).args(["build", "--release", "--package", "appservice", "--locked"]))
+}
