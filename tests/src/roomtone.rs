@@ -163,8 +163,8 @@ impl Roomtone {
     pub async fn start(&mut self) -> anyhow::Result<()> {
         let mut command = Command::new(&self.program);
         command.args(["run", "--config"]).arg(self.config_file()).current_dir(&self.dir);
-        if std::env::var_os("RUST_LOG").is_none() {
-            command.env("RUST_LOG", "info,appservice=debug,bridge=debug,roomtone=debug,models=debug");
+        if std::env::var_os("ROOMTONE_LOG").is_none() {
+            command.env("ROOMTONE_LOG", "info,matrix_sdk=warn,matrix_sdk_crypto=warn,appservice=debug,bridge=debug,models=debug");
         }
         let mut server = Server::start("roomtone", command, &self.log())?;
         server.answers(&format!("{}/livekit/jwt/healthz", self.url()), Duration::from_secs(60)).await?;

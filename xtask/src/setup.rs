@@ -273,12 +273,14 @@ fn weights(cache: &Path, logs: &Path) -> anyhow::Result<PathBuf> {
     if fs::read_to_string(&stamp).ok().as_ref() == Some(&manifest) {
         return Ok(dir);
     }
-    let work = Work::begin(logs, "weights", "speech recognition (150 MB) and voice activity; Roomtone is built first, for it fetches them")?;
-    work.run(shell::cargo().args(["build", "--package", "appservice"]))?;
+    println!("  weights: speech recognition (150 MB) and voice activity");
+    let work = Work::begin(logs, "building Roomtone", "it fetches its weights itself, by its own manifest; the first time takes minutes")?;
+    work.run(shell::cargo().args(["build", "--package", "appservice", "--locked"]))?;
     let program = scenarios::rundir::roomtone_program()?;
-    work.run(Command::new(program).args(["models", "fetch", "--dir"]).arg(&dir).args(WEIGHTS))?;
-    fs::write(&stamp, manifest)?;
     work.end();
+    // Openly: it has progress bars of its own.
+    shell::openly(Command::new(program).args(["models", "fetch"]).args(WEIGHTS).arg("--folder").arg(&dir))?;
+    fs::write(&stamp, manifest)?;
     Ok(dir)
 }
 

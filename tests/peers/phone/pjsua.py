@@ -82,7 +82,8 @@ class Call(pj.Call):
         event("state", state=info.stateText, code=info.lastStatusCode, reason=info.lastReason, call_id=info.callIdString)
 
     def onCallMediaState(self, prm):
-        for i, m in enumerate(self.getInfo().media):
+        info = self.getInfo()  # must outlive the loop: its media are references into it
+        for i, m in enumerate(info.media):
             if m.type == pj.PJMEDIA_TYPE_AUDIO and m.status == pj.PJSUA_CALL_MEDIA_ACTIVE:
                 self.media = self.getAudioMedia(i)
                 stream = self.getStreamInfo(i)

@@ -1,0 +1,56 @@
+//! Words: what both sides say stands in the call's thread under the right names, is summed up, and can be found again.
+
+use std::time::Duration;
+
+use anyhow::ensure;
+use scenarios::{
+    roomtone::bot,
+    softphone::Softphone,
+    speech::{Conversation, Side, word_error_rate},
+    stage::Stage,
+};
+
+use crate::call::{all_content_was_encrypted, both_agree, call_with_notes, files_with, room, the_notes, thread};
+
+pub(crate) async fn spoken_words_become_captions_and_notes_that_can_be_found(stage: &mut Stage) -> anyhow::Result<()> {
+    let conversation = Conversation::load(&stage.toolbox.speech)?;
+    let (room, uri) = room(stage, "+15550120").await?;
+    let (mut phone, card) = call_with_notes(stage, "words-phone", &room, &uri).await?;
+    both_agree(stage, &room, &phone, &card).await?;
+    let (a, b) = tokio::join!(phone.play(&conversation.phone), stage.bob.play(&conversation.room));
+    a?;
+    b?;
+    tokio::time::sleep(Duration::from_secs_f64(conversation.seconds() + 1.0)).await;
+    phone.hang_up().await?;
+    stage.bob.leave_call().await?;
+    let notes = the_notes(stage, &room, Duration::from_secs(30)).await?;
+    let thread = thread(stage, &room).await?;
+
+    for (side, speaker, limit) in [(Side::Phone, "Ada", 0.15), (Side::Room, "Bob", 0.10)] {
+        let (said, written) = (conversation.text(side), thread.said_by(speaker));
+        let rate = word_error_rate(&said, &written);
+        println!("    {speaker}: word error rate {:.1} %", rate * 100.0);
+        ensure!(rate < limit, "word error rate {:.1} % of {speaker}\n  said:    {said}\n  written: {written}", rate * 100.0);
+    }
+    ensure!(notes.contains("Bob") && notes.contains("Ada"), "the notes do not say who was there: {notes}");
+    all_content_was_encrypted(stage, &room).await?;
+
+    // What was said is in the room, not in Roomtone's files.
+    for word in ["unidentified", "representative", "unmuted"] {
+        let found = files_with(stage.roomtone.dir(), word)?;
+        ensure!(found.is_empty(), "{word:?} stands in clear in {found:?}");
+    }
+
+    let caption = thread.captions.iter().find(|c| c.text.to_lowercase().contains("unidentified"));
+    let caption = caption.map(|c| c.event.clone()).unwrap_or_default();
+    ensure!(!caption.is_empty(), "no caption has the word");
+    let mark = stage.bob.peer.mark();
+    stage.bob.say(&room, "!notes search unidentified", None).await?;
+    let answer = stage
+        .bob
+        .event(mark, "the answer to !notes search", Duration::from_secs(15), |e| e.room == room && e.sender == bot() && e.kind == "m.room.message")
+        .await?;
+    let link = answer.html().replace("%24", "$").replace("%21", "!").replace("%3A", ":");
+    ensure!(link.contains("matrix.to") && link.contains(&caption), "no link to {caption} in the answer: {}", answer.html());
+    Ok(())
+}
