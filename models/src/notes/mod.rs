@@ -1,13 +1,23 @@
 //! Notes: what is drawn from a transcript, each item with the utterances that it rests on.
 //!
-//! [`NoteWriter`] is the seam: today an extractive one, which needs no weights and quotes; neural ones take the same
+//! [`NoteWriter`] is the seam: today [`ExtractiveWriter`], which needs no weights and quotes; neural ones take the same
 //! [`Transcript`] and give the same [`Notes`]. What a speaker says is material, never an instruction.
+
+mod candidates;
+mod dates;
+mod evidence;
+mod extractive;
+mod sentences;
+mod summary;
 
 use std::fmt;
 
 use jiff::civil::{Date, Time};
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop};
+
+pub use evidence::keep_supported;
+pub use extractive::ExtractiveWriter;
 
 /// A whole call in words. Wiped from memory when dropped.
 #[derive(Debug, Clone)]
