@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::party::{Made, PartyAudio};
-use crate::livekit::RemoteFrame;
+use crate::livekit::{FrameAudio, RemoteFrame};
 
 /// Sample rate that recognisers want, Hz.
 pub const EAR_RATE: u32 = 16_000;
@@ -34,13 +34,16 @@ impl Listener {
 
     /// Adds one frame of the party, in any order.
     pub fn frame(&mut self, frame: RemoteFrame) {
+        if matches!(frame.audio, FrameAudio::Opus(_)) {
+            self.silent = 0;
+        }
         self.audio.frame(frame).expect("16 kHz is a rate of opus");
     }
 
     /// The next 20 ms, 320 samples at 16 kHz; call every 20 ms. Gaps are concealed. After two seconds in which the
     /// party sent nothing it is `None` until they speak again, so that silent parties cost nothing.
     pub fn tick(&mut self, now: Instant) -> Option<Vec<i16>> {
-        if !self.audio.is_live() && self.silent >= TAIL {
+        if self.silent >= TAIL && !self.audio.is_live() {
             return None;
         }
         let mut out = vec![0; EAR_FRAME];

@@ -67,10 +67,11 @@ impl Mix {
         }
     }
 
-    /// Turns everyone so far up or down.
-    pub fn scale(&mut self, gain: f32) {
-        for sum in &mut self.sum {
-            *sum = (*sum as f32 * gain) as i32;
+    /// Turns everyone so far up or down, gliding over the frame from one gain to the other, so that nothing clicks.
+    pub fn glide(&mut self, from: f32, to: f32) {
+        let length = self.sum.len().max(1) as f32;
+        for (n, sum) in self.sum.iter_mut().enumerate() {
+            *sum = (*sum as f32 * (from + (to - from) * (n + 1) as f32 / length)) as i32;
         }
     }
 

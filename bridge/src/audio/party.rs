@@ -31,6 +31,8 @@ struct Stream {
     /// Samples of one packet at our rate.
     packet: usize,
     last_packet: Instant,
+    /// The last frame played was the server's silence: what is missing after it is more of it, not lost sound.
+    muted: bool,
 }
 
 /// Takes the frames of one party as they arrive, gives samples in order at a steady pace. Lost packets are restored from
@@ -64,6 +66,7 @@ impl PartyAudio {
                 ready: Vec::new(),
                 packet: self.rate as usize / 50,
                 last_packet: frame.arrived,
+                muted: false,
             };
             self.streams.insert(frame.stream, stream);
         }
@@ -129,6 +132,7 @@ impl Stream {
         while self.ready.len() < samples {
             match self.jitter.pop(now) {
                 Popped::Frame(FrameAudio::Opus(packet)) => {
+                    self.muted = false;
                     if let Some(duration) = OpusDecoder::duration(&packet) {
                         self.jitter.set_frame(duration);
                         self.packet = (u64::from(duration) * u64::from(rate) / 48_000) as usize;
@@ -141,8 +145,11 @@ impl Stream {
                         made = made.max(Made::Concealed);
                     }
                 }
-                Popped::Frame(FrameAudio::Silence) => self.ready.resize(self.ready.len() + self.packet.max(1), 0),
-                Popped::Lost => {
+                Popped::Frame(FrameAudio::Silence) => {
+                    self.muted = true;
+                    self.ready.resize(self.ready.len() + self.packet.max(1), 0);
+                }
+                Popped::Lost if !self.muted => {
                     let following = match self.jitter.following() {
                         Some(FrameAudio::Opus(packet)) => Some(&packet[..]),
                         _ => None,
@@ -150,7 +157,7 @@ impl Stream {
                     self.decoder.conceal(following, self.packet.max(1), &mut self.ready);
                     made = made.max(Made::Concealed);
                 }
-                Popped::Empty => self.ready.resize(self.ready.len() + self.packet.max(1), 0),
+                Popped::Lost | Popped::Empty => self.ready.resize(self.ready.len() + self.packet.max(1), 0),
             }
         }
         made

@@ -63,12 +63,8 @@ impl Signal {
         let edge = samples(5).max(1);
         let mut out = Vec::new();
         for _ in 0..self.times {
-            let mut tones: Vec<Sine> = self
-                .frequencies
-                .iter()
-                .filter(|&&hz| hz > 0.0)
-                .map(|&hz| Sine::new(hz, self.level, rate))
-                .collect();
+            let mut tones: Vec<Sine> =
+                self.frequencies.iter().filter(|&&hz| hz > 0.0).map(|&hz| Sine::new(hz, self.level, rate)).collect();
             for n in 0..on {
                 let sum: i32 = tones.iter_mut().map(|tone| i32::from(tone.sample())).sum();
                 let fade = (n + 1).min(on - n).min(edge) as f32 / edge as f32;

@@ -30,6 +30,8 @@ pub(super) struct Peer {
     pub(super) connected: bool,
     /// Since when ICE has no working pair, after it had one.
     pub(super) lost_since: Option<Instant>,
+    /// Since when it is over: the server has closed it.
+    pub(super) ended_since: Option<Instant>,
 }
 
 impl Peer {
@@ -53,7 +55,7 @@ impl Peer {
         if sockets.is_empty() {
             return Err(io::Error::new(io::ErrorKind::AddrNotAvailable, "no local address to send from"));
         }
-        Ok(Self { rtc, sockets, pending: None, connected: false, lost_since: None })
+        Ok(Self { rtc, sockets, pending: None, connected: false, lost_since: None, ended_since: None })
     }
 
     /// Whether an offer of ours waits for its answer.
@@ -87,6 +89,9 @@ impl Peer {
     /// Drains str0m: sends what is to be sent, collects media. Returns when it wants to be woken.
     pub(super) async fn drain(&mut self, media: &mut Vec<MediaData>) -> Result<Instant, RtcError> {
         loop {
+            if !self.rtc.is_alive() {
+                self.ended_since.get_or_insert_with(Instant::now);
+            }
             match self.rtc.poll_output()? {
                 Output::Timeout(at) => return Ok(at),
                 Output::Transmit(packet) if packet.proto == Protocol::Udp => {
@@ -130,11 +135,17 @@ impl Peer {
     /// Gives a datagram to str0m. What is no STUN, DTLS, RTP or RTCP is passed over.
     pub(super) fn receive(&mut self, now: Instant, arrived: &Arrived, bytes: &[u8]) -> Result<(), RtcError> {
         let Ok(contents) = bytes.try_into() else { return Ok(()) };
+        if self.ended_since.is_some() {
+            return Ok(());
+        }
         let (source, destination) = (arrived.source, arrived.destination);
         self.rtc.handle_input(Input::Receive(now, Receive { proto: Protocol::Udp, source, destination, contents }))
     }
 
     pub(super) fn wake(&mut self, now: Instant) -> Result<(), RtcError> {
+        if self.ended_since.is_some() {
+            return Ok(());
+        }
         self.rtc.handle_input(Input::Timeout(now))
     }
 }

@@ -40,6 +40,9 @@ const UP_WITHIN: Duration = Duration::from_secs(12);
 const ANSWER_WITHIN: Duration = Duration::from_secs(8);
 /// How long ICE may have no working pair before the session is given up.
 const ICE_GRACE: Duration = Duration::from_secs(4);
+/// How long the reason may take that comes over the signalling after the server has closed the media connection. Who
+/// joined anew at once would put out whoever has just taken over this identity.
+const REASON_GRACE: Duration = Duration::from_secs(1);
 /// Pauses before the attempts to resume the signalling; then the session is given up.
 const RESUME_AFTER: [Duration; 3] = [Duration::ZERO, Duration::from_millis(300), Duration::from_millis(1_000)];
 /// For each step of saying goodbye.
@@ -390,7 +393,7 @@ impl Session {
             if peer.lost_since.is_some_and(|at| now.duration_since(at) > ICE_GRACE) {
                 return Err(End::Lost("the media connection is lost".into()));
             }
-            if !peer.rtc.is_alive() {
+            if peer.ended_since.is_some_and(|at| now.duration_since(at) > REASON_GRACE) {
                 return Err(End::Lost("the media connection was ended by the server".into()));
             }
         }

@@ -135,7 +135,8 @@ impl Party {
             pcm.clear();
             *gaps = 0;
         }
-        self.until(&format!("a second of {from}"), |r| r.heard.get(&who(from)).is_some_and(|h| h.1.len() >= 8_000)).await;
+        self.until(&format!("a second of {from}"), |r| r.heard.get(&who(from)).is_some_and(|h| h.1.len() >= 8_000))
+            .await;
         self.record.lock().unwrap().heard[&who(from)].1.clone()
     }
 

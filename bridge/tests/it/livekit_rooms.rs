@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use bridge::livekit::{
-    Admitted, CloseReason, Encryption, JoinOptions, MediaKey, Participant, SfuError, SfuEvent,
-};
+use bridge::livekit::{Admitted, CloseReason, Encryption, JoinOptions, MediaKey, Participant, SfuError, SfuEvent};
 
 use crate::livekit_party::{Party, key_of, who};
 use crate::livekit_server::{Front, Server, token};

@@ -5,3 +5,5 @@ mod frame_crypto;
 mod livekit_party;
 mod livekit_rooms;
 mod livekit_server;
+mod mix_ear;
+mod phone_leg;
