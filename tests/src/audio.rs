@@ -51,7 +51,8 @@ impl Recording {
     pub fn read(path: &Path) -> anyhow::Result<Self> {
         let mut reader = hound::WavReader::open(path).with_context(|| path.display().to_string())?;
         let spec = reader.spec();
-        let all: Vec<f64> = reader.samples::<i16>().map(|s| s.map(|s| f64::from(s) / 32768.0)).collect::<Result<_, _>>()?;
+        let all: Vec<f64> =
+            reader.samples::<i16>().map(|s| s.map(|s| f64::from(s) / 32768.0)).collect::<Result<_, _>>()?;
         let channels = usize::from(spec.channels.max(1));
         let samples = all.chunks(channels).map(|c| c.iter().sum::<f64>() / as_f64(c.len())).collect();
         Ok(Self { rate: spec.sample_rate, samples })
@@ -72,7 +73,12 @@ impl Recording {
     /// # Errors
     /// The file cannot be written.
     pub fn write(&self, path: &Path) -> anyhow::Result<()> {
-        let spec = hound::WavSpec { channels: 1, sample_rate: self.rate, bits_per_sample: 16, sample_format: hound::SampleFormat::Int };
+        let spec = hound::WavSpec {
+            channels: 1,
+            sample_rate: self.rate,
+            bits_per_sample: 16,
+            sample_format: hound::SampleFormat::Int,
+        };
         let mut writer = hound::WavWriter::create(path, spec).with_context(|| path.display().to_string())?;
         for s in &self.samples {
             #[expect(clippy::cast_possible_truncation, reason = "clamped")]
@@ -160,7 +166,9 @@ impl Recording {
         let levels: Vec<f64> = self.blocks(20).map(|b| db(tone_power(b, self.rate, hz))).collect();
         let Some(usual) = median(levels.iter().copied().filter(|l| *l > -60.0).collect()) else { return 1.0 };
         let loud = |l: &f64| *l > usual - 6.0;
-        let (Some(first), Some(last)) = (levels.iter().position(loud), levels.iter().rposition(loud)) else { return 1.0 };
+        let (Some(first), Some(last)) = (levels.iter().position(loud), levels.iter().rposition(loud)) else {
+            return 1.0;
+        };
         let inner = &levels[first..=last];
         as_f64(inner.iter().filter(|l| !loud(l)).count()) / as_f64(inner.len())
     }

@@ -59,9 +59,23 @@ impl Eavesdropper {
     ///
     /// # Errors
     /// Python or LiveKit refuses.
-    pub async fn start(toolbox: &Toolbox, dir: &Path, sfu: &str, room: &str, identity: &str, mode: Mode) -> anyhow::Result<Self> {
+    pub async fn start(
+        toolbox: &Toolbox,
+        dir: &Path,
+        sfu: &str,
+        room: &str,
+        identity: &str,
+        mode: Mode,
+    ) -> anyhow::Result<Self> {
         let mut command = Command::new(&toolbox.livekit_python);
-        command.arg(peer_script("livekit/eavesdropper.py")).args(["--url", sfu, "--key", livekit::KEY, "--secret", livekit::SECRET]);
+        command.arg(peer_script("livekit/eavesdropper.py")).args([
+            "--url",
+            sfu,
+            "--key",
+            livekit::KEY,
+            "--secret",
+            livekit::SECRET,
+        ]);
         command.args(["--room", &sfu_room(room), "--identity", identity]);
         command.args(["--mode", if mode == Mode::Keyed { "keyed" } else { "plain" }]);
         let name = format!("eavesdropper-{}", if mode == Mode::Keyed { "keyed" } else { "plain" });

@@ -142,9 +142,18 @@ impl ElementUser {
     ///
     /// # Errors
     /// Node.js or the homeserver refuses.
-    pub async fn start(toolbox: &Toolbox, dir: &Path, homeserver: &str, name: &str, display_name: &str) -> anyhow::Result<Self> {
+    pub async fn start(
+        toolbox: &Toolbox,
+        dir: &Path,
+        homeserver: &str,
+        name: &str,
+        display_name: &str,
+    ) -> anyhow::Result<Self> {
         let mut command = Command::new(&toolbox.node);
-        command.arg(toolbox.element.join("user.mjs")).args(["--name", name, "--homeserver", homeserver, "--dir"]).arg(dir);
+        command
+            .arg(toolbox.element.join("user.mjs"))
+            .args(["--name", name, "--homeserver", homeserver, "--dir"])
+            .arg(dir);
         command.arg("--chromium").arg(&toolbox.chromium);
         let peer = Peer::start(name, command, &dir.join(format!("{name}.errors.txt"))).await?;
         let answer = peer
@@ -161,7 +170,13 @@ impl ElementUser {
     ///
     /// # Errors
     /// The homeserver refuses.
-    pub async fn create_room(&self, name: &str, encrypted: bool, invite: &[&str], call_member_level: Option<i64>) -> anyhow::Result<String> {
+    pub async fn create_room(
+        &self,
+        name: &str,
+        encrypted: bool,
+        invite: &[&str],
+        call_member_level: Option<i64>,
+    ) -> anyhow::Result<String> {
         let answer = self
             .peer
             .call(

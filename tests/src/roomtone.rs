@@ -76,11 +76,23 @@ impl Roomtone {
     ///
     /// # Errors
     /// Roomtone is not built, or `roomtone registration` fails.
-    pub async fn configure(toolbox: &Toolbox, dir: &Path, ports: &Ports, numbers: &[(&str, &str)], extra: Value) -> anyhow::Result<Self> {
-        let this = Self { program: rundir::roomtone_program()?, dir: dir.join("roomtone"), ports: ports.clone(), server: None };
+    pub async fn configure(
+        toolbox: &Toolbox,
+        dir: &Path,
+        ports: &Ports,
+        numbers: &[(&str, &str)],
+        extra: Value,
+    ) -> anyhow::Result<Self> {
+        let this = Self {
+            program: rundir::roomtone_program()?,
+            dir: dir.join("roomtone"),
+            ports: ports.clone(),
+            server: None,
+        };
         fs::create_dir_all(&this.dir)?;
         fs::write(this.dir.join("livekit.secret"), livekit::SECRET)?;
-        let numbers: serde_json::Map<String, Value> = numbers.iter().map(|(n, r)| ((*n).to_owned(), json!(r))).collect();
+        let numbers: serde_json::Map<String, Value> =
+            numbers.iter().map(|(n, r)| ((*n).to_owned(), json!(r))).collect();
         let mut config = json!({
             "homeserver": { "url": format!("http://127.0.0.1:{}", ports.homeserver), "server_name": synapse::SERVER_NAME,
                             "federation_url": format!("http://127.0.0.1:{}", ports.homeserver) },
@@ -164,7 +176,10 @@ impl Roomtone {
         let mut command = Command::new(&self.program);
         command.args(["run", "--config"]).arg(self.config_file()).current_dir(&self.dir);
         if std::env::var_os("ROOMTONE_LOG").is_none() {
-            command.env("ROOMTONE_LOG", "info,matrix_sdk=warn,matrix_sdk_crypto=warn,appservice=debug,bridge=debug,models=debug");
+            command.env(
+                "ROOMTONE_LOG",
+                "info,matrix_sdk=warn,matrix_sdk_crypto=warn,appservice=debug,bridge=debug,models=debug",
+            );
         }
         let mut server = Server::start("roomtone", command, &self.log())?;
         server.answers(&format!("{}/livekit/jwt/healthz", self.url()), Duration::from_secs(60)).await?;

@@ -27,7 +27,8 @@ impl Server {
     /// # Errors
     /// The log cannot be written or the program not be started.
     pub fn start(name: &str, mut command: Command, log: &Path) -> anyhow::Result<Self> {
-        let out: File = OpenOptions::new().create(true).append(true).open(log).with_context(|| log.display().to_string())?;
+        let out: File =
+            OpenOptions::new().create(true).append(true).open(log).with_context(|| log.display().to_string())?;
         let child = command
             .stdin(Stdio::null())
             .stdout(out.try_clone()?)

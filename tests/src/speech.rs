@@ -43,17 +43,9 @@ const TURNS: &[(Side, &str, &str)] = &[
         "confbridge-mute-extended",
         "To mute or unmute yourself. When you are muted you cannot send audio to other participants. However, you will still hear audio from other unmuted participants.",
     ),
-    (
-        Side::Phone,
-        "vm-nobox",
-        "You cannot reply to this message because the sender does not have a mailbox.",
-    ),
+    (Side::Phone, "vm-nobox", "You cannot reply to this message because the sender does not have a mailbox."),
     (Side::Room, "vm-tmpexists", "There is a temporary greeting which overrides your standard greeting."),
-    (
-        Side::Phone,
-        "privacy-unident",
-        "The party you are trying to reach does not accept unidentified calls.",
-    ),
+    (Side::Phone, "privacy-unident", "The party you are trying to reach does not accept unidentified calls."),
 ];
 
 /// Silence between two turns, seconds.
@@ -164,7 +156,8 @@ fn three_times(samples: &[f64]) -> Recording {
         .map(|i| {
             let x = f64::from(i) - f64::from(TAPS - 1) / 2.0;
             let cut = 7500.0 / 48_000.0;
-            let sinc = if x == 0.0 { 2.0 * cut } else { (std::f64::consts::TAU * cut * x).sin() / (std::f64::consts::PI * x) };
+            let sinc =
+                if x == 0.0 { 2.0 * cut } else { (std::f64::consts::TAU * cut * x).sin() / (std::f64::consts::PI * x) };
             let window = 0.42 - 0.5 * (std::f64::consts::TAU * f64::from(i) / f64::from(TAPS - 1)).cos()
                 + 0.08 * (2.0 * std::f64::consts::TAU * f64::from(i) / f64::from(TAPS - 1)).cos();
             3.0 * sinc * window

@@ -92,7 +92,8 @@ impl Stage {
         livekit.ready().await?;
         synapse.ready().await?;
         (options.tell)("starting Roomtone, and a user in an encrypted room");
-        let (up, bob) = tokio::join!(roomtone.start(), ElementUser::start(&toolbox, dir.path(), &synapse.url, "bob", "Bob"));
+        let (up, bob) =
+            tokio::join!(roomtone.start(), ElementUser::start(&toolbox, dir.path(), &synapse.url, "bob", "Bob"));
         up?;
         let bob = bob?;
         let room = linked_room(&bob, "Release planning", NUMBER).await?;
@@ -163,7 +164,10 @@ pub async fn linked_room(user: &ElementUser, name: &str, number: &str) -> anyhow
     let bot = roomtone::bot();
     let room = user.create_room(name, true, &[&bot], Some(0)).await?;
     user.event(0, "the bot to join", Duration::from_secs(30), |e| {
-        e.room == room && e.kind == "m.room.member" && e.state_key.as_deref() == Some(&bot) && e.content["membership"] == "join"
+        e.room == room
+            && e.kind == "m.room.member"
+            && e.state_key.as_deref() == Some(&bot)
+            && e.content["membership"] == "join"
     })
     .await?;
     let mark = user.peer.mark();

@@ -38,7 +38,8 @@ impl CallThread {
     /// All that one speaker is said to have said.
     #[must_use]
     pub fn said_by(&self, speaker: &str) -> String {
-        let said: Vec<_> = self.captions.iter().filter(|c| c.speaker.contains(speaker)).map(|c| c.text.as_str()).collect();
+        let said: Vec<_> =
+            self.captions.iter().filter(|c| c.speaker.contains(speaker)).map(|c| c.text.as_str()).collect();
         said.join(" ")
     }
 }
@@ -47,7 +48,8 @@ impl CallThread {
 /// hangs on it.
 #[must_use]
 pub fn calls(events: &[RoomEvent], bot: &str) -> Vec<CallThread> {
-    let ours = || events.iter().filter(|e| e.sender == bot && e.kind == "m.room.message" && !e.redacted && !e.undecryptable);
+    let ours =
+        || events.iter().filter(|e| e.sender == bot && e.kind == "m.room.message" && !e.redacted && !e.undecryptable);
     let mut newest: BTreeMap<&str, &RoomEvent> = BTreeMap::new();
     for edit in ours().filter(|e| e.edits().is_some()) {
         let root = edit.edits().unwrap_or_default();
@@ -94,7 +96,8 @@ pub fn is_notes(e: &RoomEvent) -> bool {
 /// Speaker and words of a caption: `<strong>Bob</strong> (14:09) We ship on Friday.`
 #[must_use]
 pub fn caption(html: &str) -> Option<(String, String)> {
-    let rest = html.trim_start_matches("* ").trim().strip_prefix("<strong>").or_else(|| html.trim().strip_prefix("<b>"))?;
+    let rest =
+        html.trim_start_matches("* ").trim().strip_prefix("<strong>").or_else(|| html.trim().strip_prefix("<b>"))?;
     let (speaker, rest) = rest.split_once("</")?;
     let (_, rest) = rest.split_once('>')?;
     let rest = rest.trim_start().trim_start_matches(':').trim_start();
@@ -121,7 +124,12 @@ fn plain(html: &str) -> String {
             _ => {}
         }
     }
-    let text = text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&#39;", "'").replace("&amp;", "&");
+    let text = text
+        .replace("&lt;", "<")
+        .replace("&gt;", ">")
+        .replace("&quot;", "\"")
+        .replace("&#39;", "'")
+        .replace("&amp;", "&");
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
@@ -131,21 +139,34 @@ mod tests {
 
     use super::*;
 
-    fn event(id: &str, ts: u64, content: serde_json::Value) -> RoomEvent {
+    fn event(id: &str, ts: u64, content: &serde_json::Value) -> RoomEvent {
         serde_json::from_value(json!({ "room": "!r", "id": id, "sender": "@bot", "ts": ts, "type": "m.room.message",
-            "wire_type": "m.room.encrypted", "content": content })).unwrap()
+            "wire_type": "m.room.encrypted", "content": content }))
+        .unwrap()
     }
 
     #[test]
     fn a_thread_is_read_with_its_edits_and_without_answers_to_commands() {
         let thread = json!({ "rel_type": "m.thread", "event_id": "$card" });
         let events = [
-            event("$answer", 1, json!({ "msgtype": "m.notice", "body": "Linked." })),
-            event("$card", 2, json!({ "msgtype": "m.notice", "body": "Call with +44 · ringing…" })),
-            event("$said", 3, json!({ "msgtype": "m.text", "body": "x", "formatted_body": "<strong>Bob</strong> (14:09) We ship", "m.relates_to": thread })),
-            event("$edit", 4, json!({ "msgtype": "m.text", "body": "* x", "m.new_content": { "msgtype": "m.text", "body": "x",
-                "formatted_body": "<strong>Bob</strong> (14:09) We ship &amp; sing.", "m.relates_to": thread }, "m.relates_to": { "rel_type": "m.replace", "event_id": "$said" } })),
-            event("$notes", 5, json!({ "msgtype": "m.text", "body": "Release\nWritten by: extractive", "m.relates_to": thread })),
+            event("$answer", 1, &json!({ "msgtype": "m.notice", "body": "Linked." })),
+            event("$card", 2, &json!({ "msgtype": "m.notice", "body": "Call with +44 · ringing…" })),
+            event(
+                "$said",
+                3,
+                &json!({ "msgtype": "m.text", "body": "x", "formatted_body": "<strong>Bob</strong> (14:09) We ship", "m.relates_to": thread }),
+            ),
+            event(
+                "$edit",
+                4,
+                &json!({ "msgtype": "m.text", "body": "* x", "m.new_content": { "msgtype": "m.text", "body": "x",
+                "formatted_body": "<strong>Bob</strong> (14:09) We ship &amp; sing.", "m.relates_to": thread }, "m.relates_to": { "rel_type": "m.replace", "event_id": "$said" } }),
+            ),
+            event(
+                "$notes",
+                5,
+                &json!({ "msgtype": "m.text", "body": "Release\nWritten by: extractive", "m.relates_to": thread }),
+            ),
         ];
         let calls = calls(&events, "@bot");
         assert_eq!(calls.len(), 1);

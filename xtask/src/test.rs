@@ -46,7 +46,11 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
             Step::Unit => unit(options.name.as_deref()),
             Step::Scenarios => scenarios(options.name.as_deref()),
         };
-        println!("--- {step:?}: {} in {:.0} s", if done.is_ok() { "good" } else { "FAILED" }, since.elapsed().as_secs_f32());
+        println!(
+            "--- {step:?}: {} in {:.0} s",
+            if done.is_ok() { "good" } else { "FAILED" },
+            since.elapsed().as_secs_f32()
+        );
         if let Err(error) = done {
             println!("{error:#}");
             failed.push(format!("{step:?}"));
@@ -73,7 +77,9 @@ fn deny() -> anyhow::Result<()> {
     };
     shell::openly(&mut deny(&["bans", "licenses", "sources"]))?;
     // The database of advisories lies on a code host, which not every machine reaches.
-    let fetched = shell::succeeds(Command::new("timeout").args(["60"]).arg(&program).args(["fetch", "db"]).current_dir(crate::root()));
+    let fetched = shell::succeeds(
+        Command::new("timeout").args(["60"]).arg(&program).args(["fetch", "db"]).current_dir(crate::root()),
+    );
     if fetched {
         shell::openly(&mut deny(&["advisories"]))
     } else {

@@ -63,7 +63,8 @@ impl Running {
     async fn message(&mut self) -> anyhow::Result<Value> {
         loop {
             if let Some(colon) = self.read.iter().position(|b| *b == b':') {
-                let length: usize = std::str::from_utf8(&self.read[..colon])?.parse().context("a netstring's length")?;
+                let length: usize =
+                    std::str::from_utf8(&self.read[..colon])?.parse().context("a netstring's length")?;
                 if self.read.len() > colon + 1 + length {
                     let message = serde_json::from_slice(&self.read[colon + 1..colon + 1 + length])?;
                     self.read.drain(..colon + 2 + length);
@@ -80,7 +81,8 @@ impl Running {
         let end = Instant::now() + limit;
         while !done(self) {
             let left = end.saturating_duration_since(Instant::now());
-            let message = timeout(left, self.message()).await.with_context(|| format!("baresip: nothing within {limit:?}"))??;
+            let message =
+                timeout(left, self.message()).await.with_context(|| format!("baresip: nothing within {limit:?}"))??;
             match message["type"].as_str() {
                 Some("CALL_ESTABLISHED") => self.established = true,
                 Some("CALL_CLOSED") => {
@@ -116,7 +118,9 @@ impl Softphone for Baresip {
         config.push_str("module_tmp uuid.so\nmodule_tmp account.so\nmodule_app menu.so\nmodule_app ctrl_tcp.so\n");
         fs::write(folder.join("config"), config)?;
         fs::write(folder.join("contacts"), "")?;
-        let account = format!("\"Ada Lovelace\" <sip:+442079460124@127.0.0.1:{sip}>;regint=0;audio_codecs=PCMA/8000/1,PCMU/8000/1\n");
+        let account = format!(
+            "\"Ada Lovelace\" <sip:+442079460124@127.0.0.1:{sip}>;regint=0;audio_codecs=PCMA/8000/1,PCMU/8000/1\n"
+        );
         fs::write(folder.join("accounts"), account)?;
         let mut command = Command::new(&self.program);
         command.arg("-4").arg("-f").arg(&folder);
@@ -129,7 +133,8 @@ impl Softphone for Baresip {
                 Err(error) => bail!("baresip's control port: {error}: {}", server.log_end()),
             }
         };
-        let mut running = Running { _server: server, control, read: Vec::new(), closed: None, established: false, folder };
+        let mut running =
+            Running { _server: server, control, read: Vec::new(), closed: None, established: false, folder };
         running.command("dial", uri).await?;
         self.running = Some(running);
         Ok(())

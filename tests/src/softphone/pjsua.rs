@@ -30,7 +30,10 @@ impl Pjsua {
     /// It cannot be started.
     pub async fn start(toolbox: &Toolbox, dir: &Path, name: &str, codecs: &[&str]) -> anyhow::Result<Self> {
         let mut command = Command::new(&toolbox.pjsua_python);
-        command.arg(peer_script("phone/pjsua.py")).args(["--name", name, "--codecs", &codecs.join(","), "--dir"]).arg(dir);
+        command
+            .arg(peer_script("phone/pjsua.py"))
+            .args(["--name", name, "--codecs", &codecs.join(","), "--dir"])
+            .arg(dir);
         let peer = Peer::start(name, command, &dir.join(format!("{name}.errors.txt"))).await?;
         Ok(Self { peer, dir: dir.to_path_buf(), name: name.to_owned(), mark: 0, calls: 0 })
     }

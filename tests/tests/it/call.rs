@@ -47,7 +47,8 @@ pub(crate) async fn ring_and_be_answered<S: Softphone>(phone: &mut S, uri: &str,
 
 /// Whether a recording holds this tone as it was sent, and not that of the listener.
 pub(crate) fn holds_tone(what: &str, recording: &Recording, hz: f64, own: f64) -> anyhow::Result<()> {
-    let (peak, level, of_own, gaps) = (recording.peak_hz(), recording.tone_db(hz), recording.tone_db(own), recording.gaps(hz));
+    let (peak, level, of_own, gaps) =
+        (recording.peak_hz(), recording.tone_db(hz), recording.tone_db(own), recording.gaps(hz));
     println!(
         "    {what}: {:.1} s, peak {peak:.0} Hz, {hz} Hz at {level:.1} dB, own {own} Hz at {of_own:.1} dB, gaps {:.2} %",
         recording.seconds(),
@@ -65,12 +66,19 @@ pub(crate) async fn card(stage: &Stage, room: &str) -> anyhow::Result<RoomEvent>
     let bot = bot();
     stage
         .bob
-        .event(0, "the call's card", Duration::from_secs(20), |e| e.room == room && e.sender == bot && timeline::is_card(e))
+        .event(0, "the call's card", Duration::from_secs(20), |e| {
+            e.room == room && e.sender == bot && timeline::is_card(e)
+        })
         .await
 }
 
 /// Waits until the card says something.
-pub(crate) async fn card_says(stage: &Stage, card: &str, what: &str, fits: impl Fn(&str) -> bool) -> anyhow::Result<()> {
+pub(crate) async fn card_says(
+    stage: &Stage,
+    card: &str,
+    what: &str,
+    fits: impl Fn(&str) -> bool,
+) -> anyhow::Result<()> {
     let bot = bot();
     let fits = |e: &RoomEvent| e.sender == bot && (e.id == card || e.edits() == Some(card)) && fits(e.body());
     stage.bob.event(0, &format!("the card to say {what}"), Duration::from_secs(25), fits).await.map(drop)
@@ -83,7 +91,12 @@ pub(crate) async fn thread(stage: &Stage, room: &str) -> anyhow::Result<CallThre
 }
 
 /// A call in which Bob and a phone are, notes are on and both have granted. Gives phone and card.
-pub(crate) async fn call_with_notes(stage: &Stage, name: &str, room: &str, uri: &str) -> anyhow::Result<(Pjsua, String)> {
+pub(crate) async fn call_with_notes(
+    stage: &Stage,
+    name: &str,
+    room: &str,
+    uri: &str,
+) -> anyhow::Result<(Pjsua, String)> {
     let bob = &stage.bob;
     bob.say(room, "!notes on", None).await?;
     bob.join_call(room, Microphone::Played).await?;
@@ -103,7 +116,8 @@ pub(crate) async fn both_agree(stage: &Stage, room: &str, phone: &Pjsua, card: &
     stage.bob.react(room, card, "✅").await?;
     phone.press("1").await?;
     card_says(stage, card, "that both are heard", |text| {
-        let heard = text.split("Heard:").nth(1).and_then(|t| t.split("Not heard:").next()).unwrap_or_default().to_lowercase();
+        let heard =
+            text.split("Heard:").nth(1).and_then(|t| t.split("Not heard:").next()).unwrap_or_default().to_lowercase();
         heard.contains("bob") && (heard.contains("phone") || heard.contains("ada"))
     })
     .await
@@ -127,10 +141,7 @@ pub(crate) async fn nobody_of_ours_in(stage: &Stage, room: &str, limit: Duration
 /// The notes of a room's call; fails unless there is exactly one message of them.
 pub(crate) async fn the_notes(stage: &Stage, room: &str, limit: Duration) -> anyhow::Result<String> {
     let bot = bot();
-    stage
-        .bob
-        .event(0, "the notes", limit, |e| e.room == room && e.sender == bot && timeline::is_notes(e))
-        .await?;
+    stage.bob.event(0, "the notes", limit, |e| e.room == room && e.sender == bot && timeline::is_notes(e)).await?;
     tokio::time::sleep(Duration::from_secs(2)).await; // a second set would come now
     let mut thread = thread(stage, room).await?;
     ensure!(thread.notes.len() == 1, "{} sets of notes", thread.notes.len());

@@ -23,7 +23,9 @@ async fn refused_with(stage: &Stage, name: &str, codecs: &[&str], uri: &str) -> 
     }
 }
 
-pub(crate) async fn unknown_numbers_and_strange_codecs_are_refused_by_the_right_status(stage: &mut Stage) -> anyhow::Result<()> {
+pub(crate) async fn unknown_numbers_and_strange_codecs_are_refused_by_the_right_status(
+    stage: &mut Stage,
+) -> anyhow::Result<()> {
     let unknown = refused_with(stage, "unknown-phone", &["PCMU"], &stage.roomtone.sip_uri("+15559999")).await?;
     ensure!(unknown == 404, "an unknown number is answered {unknown}");
     let strange = refused_with(stage, "strange-phone", &["GSM"], &stage.roomtone.sip_uri(NUMBER)).await?;
@@ -73,7 +75,9 @@ pub(crate) async fn garbage_on_the_sip_and_rtp_ports_disturbs_no_call(stage: &mu
     for n in 0..400_usize {
         let length = usize::try_from(random() % 300)?;
         let mut bytes: Vec<u8> = (0..length).map(|_| random().to_le_bytes()[0]).collect();
-        socket.send_to(if n % 2 == 0 { &bytes } else { torture[n / 2 % torture.len()] }, ("127.0.0.1", ports.sip)).await?;
+        socket
+            .send_to(if n % 2 == 0 { &bytes } else { torture[n / 2 % torture.len()] }, ("127.0.0.1", ports.sip))
+            .await?;
         if let Some(first) = bytes.first_mut() {
             *first = 0x80; // looks like RTP
         }
@@ -91,7 +95,9 @@ pub(crate) async fn garbage_on_the_sip_and_rtp_ports_disturbs_no_call(stage: &mu
     nobody_of_ours_in(stage, &room, Duration::from_secs(10)).await
 }
 
-pub(crate) async fn a_dead_media_server_is_told_to_the_caller_and_the_next_call_works(stage: &mut Stage) -> anyhow::Result<()> {
+pub(crate) async fn a_dead_media_server_is_told_to_the_caller_and_the_next_call_works(
+    stage: &mut Stage,
+) -> anyhow::Result<()> {
     let (room, uri) = room(stage, "+15550180").await?;
     stage.livekit.kill().await?;
     let code = refused_with(stage, "dead-sfu-phone", &["PCMU"], &uri).await?;

@@ -84,8 +84,11 @@ async fn run(wanted: &[(&str, Run)]) -> Vec<String> {
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let names: Vec<_> = arguments.iter().filter(|a| !a.starts_with('-')).collect();
-    let wanted: Vec<_> =
-        SCENARIOS.iter().filter(|(n, _)| names.is_empty() || names.iter().any(|w| n.contains(w.as_str()))).copied().collect();
+    let wanted: Vec<_> = SCENARIOS
+        .iter()
+        .filter(|(n, _)| names.is_empty() || names.iter().any(|w| n.contains(w.as_str())))
+        .copied()
+        .collect();
     if arguments.iter().any(|a| a == "--list") {
         for (name, _) in &wanted {
             println!("{name}: test");

@@ -52,7 +52,9 @@ pub(crate) async fn only_who_has_the_keys_hears_and_who_left_hears_no_more(stage
     let bobs = format!("{}:{}", bob.user_id, bob.device_id);
     let speakers = [(bobs.as_str(), ROOM_HZ), (ghost.as_str(), PHONE_HZ)];
     let sfu = &stage.livekit.url;
-    let listen = |identity: &'static str, mode| Eavesdropper::start(&stage.toolbox, stage.dir.path(), sfu, &room, identity, mode);
+    let listen = |identity: &'static str, mode| {
+        Eavesdropper::start(&stage.toolbox, stage.dir.path(), sfu, &room, identity, mode)
+    };
     let keyless = listen("keyless", Mode::Keyed).await?;
     let plain = listen("plain", Mode::Plain).await?;
     let insider = listen("insider", Mode::Keyed).await?;
@@ -74,7 +76,9 @@ pub(crate) async fn only_who_has_the_keys_hears_and_who_left_hears_no_more(stage
         let with = loudest(&insider, &stage.file("insider"), identity, hz).await?;
         let without = loudest(&keyless, &stage.file("keyless"), identity, hz).await?;
         let noise = loudest(&plain, &stage.file("plain"), identity, hz).await?;
-        println!("    {hz} Hz of {identity}: with keys {with:.0} dB, without {without:.0} dB, undecrypted {noise:.0} dB");
+        println!(
+            "    {hz} Hz of {identity}: with keys {with:.0} dB, without {without:.0} dB, undecrypted {noise:.0} dB"
+        );
         ensure!(with > -20.0, "the listener with the keys hears {identity} at {with:.1} dB only: it proves nothing");
         ensure!(without < -60.0, "a listener without keys hears {identity} at {without:.1} dB");
         ensure!(noise < with - 15.0, "undecrypted frames of {identity} hold the tone at {noise:.1} dB");
@@ -83,7 +87,8 @@ pub(crate) async fn only_who_has_the_keys_hears_and_who_left_hears_no_more(stage
     // Carol leaves; a client that had all her keys stays subscribed.
     let mark = bob.peer.mark();
     carol.leave_call().await?;
-    let newest = |identity: &str| old_keys.iter().filter(|(i, ..)| i == identity).map(|(_, n, _)| *n).max().unwrap_or(0);
+    let newest =
+        |identity: &str| old_keys.iter().filter(|(i, ..)| i == identity).map(|(_, n, _)| *n).max().unwrap_or(0);
     let (bobs_old, ghosts_old) = (newest(&bobs), newest(&ghost));
     bob.peer
         .event_after(mark, "key_out", Duration::from_secs(20), |e| e["index"] != bobs_old)

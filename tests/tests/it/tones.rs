@@ -9,7 +9,9 @@ use scenarios::{
     stage::Stage,
 };
 
-use crate::call::{PHONE_HZ, ROOM_HZ, all_content_was_encrypted, holds_tone, nobody_of_ours_in, phone_tone, ring_and_be_answered, room};
+use crate::call::{
+    PHONE_HZ, ROOM_HZ, all_content_was_encrypted, holds_tone, nobody_of_ours_in, phone_tone, ring_and_be_answered, room,
+};
 
 pub(crate) async fn pjsua_and_element_call_hear_each_other(stage: &mut Stage) -> anyhow::Result<()> {
     let phone = Pjsua::start(&stage.toolbox, stage.dir.path(), "tone-phone", &["PCMU"]).await?;

@@ -30,7 +30,11 @@ pub(crate) async fn spoken_words_become_captions_and_notes_that_can_be_found(sta
         let (said, written) = (conversation.text(side), thread.said_by(speaker));
         let rate = word_error_rate(&said, &written);
         println!("    {speaker}: word error rate {:.1} %", rate * 100.0);
-        ensure!(rate < limit, "word error rate {:.1} % of {speaker}\n  said:    {said}\n  written: {written}", rate * 100.0);
+        ensure!(
+            rate < limit,
+            "word error rate {:.1} % of {speaker}\n  said:    {said}\n  written: {written}",
+            rate * 100.0
+        );
     }
     ensure!(notes.contains("Bob") && notes.contains("Ada"), "the notes do not say who was there: {notes}");
     all_content_was_encrypted(stage, &room).await?;
@@ -48,9 +52,15 @@ pub(crate) async fn spoken_words_become_captions_and_notes_that_can_be_found(sta
     stage.bob.say(&room, "!notes search unidentified", None).await?;
     let answer = stage
         .bob
-        .event(mark, "the answer to !notes search", Duration::from_secs(15), |e| e.room == room && e.sender == bot() && e.kind == "m.room.message")
+        .event(mark, "the answer to !notes search", Duration::from_secs(15), |e| {
+            e.room == room && e.sender == bot() && e.kind == "m.room.message"
+        })
         .await?;
     let link = answer.html().replace("%24", "$").replace("%21", "!").replace("%3A", ":");
-    ensure!(link.contains("matrix.to") && link.contains(&caption), "no link to {caption} in the answer: {}", answer.html());
+    ensure!(
+        link.contains("matrix.to") && link.contains(&caption),
+        "no link to {caption} in the answer: {}",
+        answer.html()
+    );
     Ok(())
 }
