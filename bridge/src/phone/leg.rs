@@ -15,7 +15,8 @@ use super::clock::Clock;
 use super::room::{Prompt, RoomSound, RoomStats};
 use crate::audio::{Made, OpusEncoder, PHONE_FRAME, PHONE_RATE, Signal, level};
 use crate::livekit::{Participant, ParticipantIdentity, RemoteFrame};
-use crate::rtp::{FrameKind, RtpConfig, RtpOutput, RtpSession, RtpStats};
+use crate::rtp::{FrameKind, RtpOutput, RtpSession, RtpStats};
+use crate::sip::PhoneMedia;
 use crate::time::Now;
 
 /// Frames of the room that may wait for the task: more than a second of three speakers. Full: the new one is dropped
@@ -33,17 +34,6 @@ const DATAGRAM: usize = 2_048;
 const FRAME_48K: u32 = 960;
 /// A sine at full scale has this level in dBov, where 0 is a square wave (RFC 6464 section 3).
 const SINE_DBOV: f32 = -3.0;
-
-/// The sockets of an answered call and what was agreed in its SDP.
-#[derive(Debug)]
-pub struct PhoneMedia {
-    /// For RTP.
-    pub rtp: UdpSocket,
-    /// For RTCP.
-    pub rtcp: UdpSocket,
-    /// The session to run on them.
-    pub config: RtpConfig,
-}
 
 /// What may be set about a leg.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,6 +91,7 @@ impl LegStats {
 }
 
 enum Command {
+    Moved { remote: SocketAddr, remote_rtcp: SocketAddr, held: bool },
     Left(ParticipantIdentity),
     Play(Prompt),
     StopPrompts,
@@ -158,6 +149,7 @@ impl PhoneLeg {
             waiting: VecDeque::new(),
             not_taken: Arc::clone(&not_taken),
             started: now,
+            held: false,
             next_stats: now + settings.stats_every,
             heard_phone: false,
             heard_room: false,
@@ -196,6 +188,11 @@ impl PhoneLeg {
         self.play(Prompt::signal(signal))
     }
 
+    /// The phone moved its media, or is `held` now: then it may be silent for as long as it likes.
+    pub fn remote_changed(&self, remote: SocketAddr, remote_rtcp: SocketAddr, held: bool) {
+        let _ = self.commands.try_send(Command::Moved { remote, remote_rtcp, held });
+    }
+
     /// Stops all prompts at once (a key was pressed while they played).
     pub fn stop_prompts(&self) {
         let _ = self.commands.try_send(Command::StopPrompts);
@@ -225,7 +222,9 @@ struct Task {
     events: mpsc::Sender<PhoneEvent>,
     waiting: VecDeque<PhoneEvent>,
     not_taken: Arc<AtomicU64>,
+    /// When the phone could be heard at the earliest: the start, or the end of a hold.
     started: Instant,
+    held: bool,
     next_stats: Instant,
     heard_phone: bool,
     heard_room: bool,
@@ -263,6 +262,11 @@ impl Task {
                 }
                 Some(frame) = frames.recv() => self.room.frame(frame),
                 Some(command) = commands.recv() => match command {
+                    Command::Moved { remote, remote_rtcp, held } => {
+                        self.session.set_remote(remote, remote_rtcp);
+                        self.held = held;
+                        self.started = Instant::now();
+                    }
                     Command::Left(who) => self.room.party_left(&who),
                     Command::Play(prompt) => {
                         if !self.room.play(prompt) {
@@ -304,8 +308,8 @@ impl Task {
 
     fn look_around(&mut self) {
         let now = Instant::now();
-        let heard = self.session.last_heard().unwrap_or(self.started);
-        if now.saturating_duration_since(heard) >= self.settings.media_timeout && self.timeout_told_for != Some(heard) {
+        let heard = self.session.last_heard().map_or(self.started, |at| at.max(self.started));
+        if !self.held && now.saturating_duration_since(heard) >= self.settings.media_timeout && self.timeout_told_for != Some(heard) {
             self.timeout_told_for = Some(heard);
             self.tell(PhoneEvent::MediaTimeout);
         }
