@@ -158,7 +158,7 @@ mod tests {
     }
 
     fn key(byte: u8) -> MediaKey {
-        MediaKey::from_bytes([byte; 16])
+        MediaKey::from_bytes(&[byte; 16]).unwrap()
     }
 
     struct Case {

@@ -40,17 +40,11 @@ pub enum MediaKeyError {
 }
 
 impl MediaKey {
-    /// A key of 16 bytes, as we make them: from the system's random source, please.
-    #[must_use]
-    pub fn from_bytes(bytes: [u8; 16]) -> Self {
-        Self(bytes.to_vec())
-    }
-
-    /// A key of any length that is taken, as others make them.
+    /// Takes the bytes of a key: fresh ones from the system's random source (16, please), or as they came.
     ///
     /// # Errors
     /// [`MediaKeyError::Length`] for fewer than 16 or more than 64 bytes.
-    pub fn from_slice(bytes: &[u8]) -> Result<Self, MediaKeyError> {
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, MediaKeyError> {
         if !(16..=64).contains(&bytes.len()) {
             return Err(MediaKeyError::Length(bytes.len()));
         }
@@ -63,7 +57,7 @@ impl MediaKey {
     /// [`MediaKeyError`] says what is wrong; it never holds the text.
     pub fn from_base64(text: &str) -> Result<Self, MediaKeyError> {
         let mut bytes = LENIENT.decode(text).map_err(|_| MediaKeyError::NotBase64)?;
-        let key = Self::from_slice(&bytes);
+        let key = Self::from_bytes(&bytes);
         bytes.zeroize();
         key
     }
@@ -153,7 +147,7 @@ mod tests {
     use crate::livekit::frame_crypto::FrameSealer;
 
     fn key(byte: u8) -> MediaKey {
-        MediaKey::from_bytes([byte; 16])
+        MediaKey::from_bytes(&[byte; 16]).unwrap()
     }
 
     #[test]

@@ -9,7 +9,7 @@ mod clock;
 mod leg;
 mod room;
 
-pub use leg::{LegStats, PhoneEvent, PhoneLeg, PhoneMedia, PhoneSettings};
+pub use leg::{LegStats, PhoneEvent, PhoneLeg, PhoneSettings};
 pub use room::{Over, Prompt, RoomStats};
 
 #[cfg(doc)]

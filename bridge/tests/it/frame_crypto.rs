@@ -8,7 +8,7 @@ use proptest::prelude::*;
 const TRAILER: &[u8] = b"the server's own mark";
 
 fn key(byte: u8) -> MediaKey {
-    MediaKey::from_bytes([byte; 16])
+    MediaKey::from_bytes(&[byte; 16]).unwrap()
 }
 
 proptest! {

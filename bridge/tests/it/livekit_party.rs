@@ -39,7 +39,7 @@ pub fn key_of(name: &str) -> MediaKey {
     for (byte, letter) in bytes.iter_mut().zip(name.bytes()) {
         *byte = letter;
     }
-    MediaKey::from_bytes(bytes)
+    MediaKey::from_bytes(&bytes).unwrap()
 }
 
 impl Party {

@@ -62,7 +62,7 @@ async fn a_wrong_key_is_silence_and_is_told_until_the_right_one_comes() {
     bob.told(SfuEvent::KeyWorks(who("alice"))).await;
     bob.hears("alice", ALICE, &[]).await;
     // Alice rotates, as when somebody has left; bob has been told beforehand.
-    let next = MediaKey::from_bytes([9; 16]);
+    let next = MediaKey::from_bytes(&[9; 16]).unwrap();
     bob.participant.set_receive_key(who("alice"), 1, &next);
     alice.participant.set_send_key(1, &next);
     bob.hears("alice", ALICE, &[]).await;
