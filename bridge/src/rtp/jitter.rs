@@ -26,6 +26,8 @@ const MAX_PACKETS: usize = 150;
 const CONCEAL_POPS: u32 = 5;
 /// A step in RTP time beyond this is a new stream, not a gap.
 const RESYNC: Duration = Duration::from_secs(5);
+/// A transit that differs this much from the fastest begins a new measurement.
+const EPOCH: Duration = Duration::from_secs(1);
 /// How long the buffer must have been too deep before a frame is left out.
 const SHRINK_AFTER: Duration = Duration::from_secs(2);
 
@@ -426,7 +428,15 @@ impl<T> JitterBuffer<T> {
         if self.origin.is_none() {
             self.origin = Some((arrived, timestamp));
         }
-        let transit = self.transit(timestamp, arrived);
+        let mut transit = self.transit(timestamp, arrived);
+        if !self.transits.is_empty() && transit.abs_diff(self.fastest) > EPOCH.as_micros() as u64 {
+            // No network does that: the sender stopped its clock (hold), or set it. What was measured is void.
+            self.transits.clear();
+            self.transit_at = 0;
+            self.fastest = 0;
+            self.origin = Some((arrived, timestamp));
+            transit = 0;
+        }
         if self.transits.len() < WINDOW {
             self.transits.push(transit);
         } else {

@@ -162,6 +162,15 @@ fn unsent_silence_is_empty_not_lost() {
 }
 
 #[test]
+fn a_sender_that_stops_its_clock_on_hold_does_not_deepen_the_buffer() {
+    // 2 s of nothing, then timestamps go on as if nothing had been.
+    let mut b = Bench::new((0..600).map(|n| (n * 20 + if n >= 300 { 2_000 } else { 0 }, n)).collect());
+    let out = b.run(720);
+    assert!(b.buffer.target() <= Duration::from_millis(45), "{:?}", b.buffer.target());
+    assert!(frames(&out).len() >= 590, "{:?}", b.buffer.stats());
+}
+
+#[test]
 fn a_restarted_sender_is_followed() {
     let mut b = JitterBuffer::new(JitterConfig::phone());
     let start = Instant::now();
