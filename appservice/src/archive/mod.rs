@@ -24,8 +24,8 @@ mod tests;
 pub use error::ArchiveError;
 pub use ids::{CallId, EffectId, IdError, UtteranceId};
 pub use record::{
-    CallRecord, CallState, GrantRecord, How, NewCall, NewUtterance, NotesRecord, NumberLink, PartyKind, PartyRecord, StoredNotes,
-    StoredUtterance, Withdrawn,
+    CallRecord, CallState, GrantRecord, How, NewCall, NewUtterance, NotesRecord, NumberLink, PartyKind, PartyRecord,
+    StoredNotes, StoredUtterance, Withdrawn,
 };
 pub use seal::{ArchiveKey, SealError};
 pub use search::{Hit, HitPlace};

@@ -141,8 +141,10 @@ impl Tx {
     pub async fn record(&mut self, new: &NewEffect) -> Result<bool, ArchiveError> {
         let slot = new.effect.slot().map(|slot| self.archive.inner.keys.slots.blind(&slot).to_vec());
         let id = &new.id.as_bytes()[..];
-        let known: Option<(String,)> =
-            sqlx::query_as("SELECT state FROM effects WHERE effect_id = ?").bind(id).fetch_optional(&mut *self.sql).await?;
+        let known: Option<(String,)> = sqlx::query_as("SELECT state FROM effects WHERE effect_id = ?")
+            .bind(id)
+            .fetch_optional(&mut *self.sql)
+            .await?;
         if let Some((state,)) = known {
             if State::read(&state)? != State::Superseded || slot.is_some() {
                 return Ok(false);
@@ -185,7 +187,11 @@ impl Tx {
     }
 
     /// Drops what is not sent yet and holds a party's words. What is under way is returned.
-    pub(crate) async fn drop_effects_of(&mut self, call: CallId, party: [u8; 16]) -> Result<Vec<EffectId>, ArchiveError> {
+    pub(crate) async fn drop_effects_of(
+        &mut self,
+        call: CallId,
+        party: [u8; 16],
+    ) -> Result<Vec<EffectId>, ArchiveError> {
         let id = &call.as_bytes()[..];
         let rows: Vec<(Vec<u8>,)> = sqlx::query_as(
             "SELECT effect_id FROM effects WHERE call_id = ? AND (party = ? OR kind IN ('notes', 'notes_edit')) \
@@ -273,10 +279,11 @@ impl Journal {
     /// What the database says.
     pub async fn next_ready(&self, lane: &Lane) -> Result<Option<Due>, ArchiveError> {
         let mut tx = self.archive.begin().await?;
-        let under_way: Option<(i64,)> = sqlx::query_as("SELECT seq FROM effects WHERE lane = ? AND state = 'sent' LIMIT 1")
-            .bind(&lane.0)
-            .fetch_optional(&mut *tx.sql)
-            .await?;
+        let under_way: Option<(i64,)> =
+            sqlx::query_as("SELECT seq FROM effects WHERE lane = ? AND state = 'sent' LIMIT 1")
+                .bind(&lane.0)
+                .fetch_optional(&mut *tx.sql)
+                .await?;
         if under_way.is_some() {
             return Ok(None);
         }
@@ -292,8 +299,12 @@ impl Journal {
             let Some(row) = row else { break };
             match self.prepare(&mut tx, lane, &row).await? {
                 Prepared::Due(found) => {
-                    set_state(&mut tx.sql, row.seq, "UPDATE effects SET state = 'sent', attempts = attempts + 1, turned_ms = ? WHERE seq = ?")
-                        .await?;
+                    set_state(
+                        &mut tx.sql,
+                        row.seq,
+                        "UPDATE effects SET state = 'sent', attempts = attempts + 1, turned_ms = ? WHERE seq = ?",
+                    )
+                    .await?;
                     due = Some(*found);
                     break;
                 }
@@ -457,10 +468,11 @@ impl Journal {
     /// # Errors
     /// What the database says.
     pub async fn look(&self, id: EffectId) -> Result<Option<(State, Option<OwnedEventId>)>, ArchiveError> {
-        let row: Option<(String, Option<String>)> = sqlx::query_as("SELECT state, event_id FROM effects WHERE effect_id = ?")
-            .bind(&id.as_bytes()[..])
-            .fetch_optional(&self.archive.inner.reader)
-            .await?;
+        let row: Option<(String, Option<String>)> =
+            sqlx::query_as("SELECT state, event_id FROM effects WHERE effect_id = ?")
+                .bind(&id.as_bytes()[..])
+                .fetch_optional(&self.archive.inner.reader)
+                .await?;
         row.map(|(state, event)| Ok((State::read(&state)?, read::event("effects", event)?))).transpose()
     }
 
@@ -472,7 +484,10 @@ impl Journal {
             .execute(&mut *tx.sql)
             .await?;
         if found.rows_affected() > 0 {
-            tracing::info!(effects = found.rows_affected(), "effects were under way when the last process ended; they are sent again");
+            tracing::info!(
+                effects = found.rows_affected(),
+                "effects were under way when the last process ended; they are sent again"
+            );
         }
         tx.commit().await
     }

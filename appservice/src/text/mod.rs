@@ -1,7 +1,26 @@
 //! Words for people: what stands in the room, and what errors say.
+//!
+//! Everything here is a pure function from what is known to an event's content (without relation: the
+//! [journal](crate::journal) adds it). Names and texts of people are cleaned and escaped in one place, [`Doc`], which
+//! writes HTML and plain text in one go, so that both say the same. The words can be changed here and nowhere else.
 
+mod answers;
+mod caption;
+mod card;
 mod content;
 mod doc;
+mod notes;
+mod reasons;
+mod time;
 
-pub use content::{MARK_CLOSE, MARK_OPEN, edit, notice, text};
+#[cfg(test)]
+mod tests;
+
+pub use answers::{CallLine, PolicyView, hits, list, numbers, plain_answer, policy, policy_changed, status};
+pub use caption::{caption, not_heard, not_transcribed, taken_back};
+pub use card::{CardContext, card};
+pub use content::{MARK_CLOSE, MARK_OPEN, edit, notice, permalink, text};
 pub use doc::{Doc, clean, escape};
+pub use notes::{NotesPaper, NotesParty, notes, words_of_notes};
+pub use reasons::{problem, why};
+pub use time::{Zone, duration};

@@ -1,0 +1,141 @@
+//! The table of commands.
+
+use super::{Command, Refusal, Who};
+
+/// The first word of a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Group {
+    /// `!call`.
+    Call,
+    /// `!notes`.
+    Notes,
+}
+
+impl Group {
+    /// The word after the exclamation mark.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Call => "call",
+            Self::Notes => "notes",
+        }
+    }
+
+    /// What the group is about.
+    #[must_use]
+    pub const fn about(self) -> &'static str {
+        match self {
+            Self::Call => "Phones",
+            Self::Notes => "Notes of calls",
+        }
+    }
+}
+
+/// What a command asks of who runs it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Needs {
+    /// To be in the room.
+    Nothing,
+    /// To be allowed by the operator.
+    Permission,
+    /// That, and the level of the room's settings.
+    Settings,
+    /// That, and the level for numbers.
+    Linking,
+}
+
+/// One command as it is read and explained.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Spec {
+    /// Its group.
+    pub group: Group,
+    /// Its word after the group's (may be two: `forget me`).
+    pub word: &'static str,
+    /// What follows, `[optional] <required>`.
+    pub arguments: &'static str,
+    /// What it does, half a sentence.
+    pub does: &'static str,
+    /// The whole line of an example.
+    pub example: &'static str,
+    pub(super) needs: Needs,
+}
+
+impl Spec {
+    /// As it is typed, without arguments: `!notes search`.
+    #[must_use]
+    pub fn name(&self) -> String {
+        format!("!{} {}", self.group.word(), self.word)
+    }
+
+    pub(super) fn may(&'static self, who: &Who) -> Result<(), Refusal> {
+        if self.needs == Needs::Nothing {
+            return Ok(());
+        }
+        if !who.permitted {
+            return Err(Refusal::NotPermitted(self));
+        }
+        let (needed, others) = match self.needs {
+            Needs::Settings => (who.settings_level, &who.may_set),
+            Needs::Linking => (who.link_level, &who.may_link),
+            Needs::Nothing | Needs::Permission => return Ok(()),
+        };
+        if who.level >= needed {
+            return Ok(());
+        }
+        Err(Refusal::Power { spec: self, needed, has: who.level, who: others.clone() })
+    }
+}
+
+macro_rules! table {
+    ($($name:ident: $group:ident $word:literal $arguments:literal $needs:ident $does:literal $example:literal;)*) => {
+        $(pub(super) static $name: Spec = Spec {
+            group: Group::$group, word: $word, arguments: $arguments, does: $does, example: $example, needs: Needs::$needs,
+        };)*
+        static ALL: &[&Spec] = &[$(&$name),*];
+    };
+}
+
+table! {
+    LINK: Call "link" "<number>" Linking "lets a number ring this room" "!call link +15550100";
+    UNLINK: Call "unlink" "[number]" Linking "takes the number away again, or all of them" "!call unlink +15550100";
+    NUMBERS: Call "numbers" "" Permission "says which numbers ring this room" "!call numbers";
+    HANG_UP: Call "hangup" "" Permission "hangs up the phones in this room's call" "!call hangup";
+    CALL_HELP: Call "help" "" Nothing "says what there is about phones" "!call help";
+    AGREE: Notes "agree" "" Nothing "lets your words be part of the notes of the call that goes on" "!notes agree";
+    STOP: Notes "stop" "" Nothing "takes that back, at any time" "!notes stop";
+    STATUS: Notes "status" "" Nothing "says who is heard now" "!notes status";
+    POLICY: Notes "policy" "" Nothing "says what is written in this room, by whom and where" "!notes policy";
+    SEARCH: Notes "search" "<words>" Nothing "finds where words were said, with links" "!notes search mock-ups friday";
+    LIST: Notes "list" "" Nothing "lists the latest calls, with links" "!notes list";
+    FORGET_ME: Notes "forget me" "" Nothing "deletes what you said in this room's calls" "!notes forget me";
+    NOTES_ON: Notes "on" "" Settings "has notes written of this room's calls, of who agrees" "!notes on";
+    NOTES_OFF: Notes "off" "" Settings "ends that" "!notes off";
+    NOTES_HELP: Notes "help" "" Nothing "says what there is about notes" "!notes help";
+}
+
+/// Every command, in the order of the help.
+#[must_use]
+pub fn all() -> &'static [&'static Spec] {
+    ALL
+}
+
+/// The command's line in the table.
+pub(super) fn of(command: &Command) -> &'static Spec {
+    match command {
+        Command::Link(_) => &LINK,
+        Command::Unlink(_) => &UNLINK,
+        Command::Numbers => &NUMBERS,
+        Command::HangUp => &HANG_UP,
+        Command::NotesOn => &NOTES_ON,
+        Command::NotesOff => &NOTES_OFF,
+        Command::Agree => &AGREE,
+        Command::Stop => &STOP,
+        Command::Status => &STATUS,
+        Command::Policy => &POLICY,
+        Command::Search(_) => &SEARCH,
+        Command::List => &LIST,
+        Command::ForgetMe => &FORGET_ME,
+        Command::Help(Some(Group::Call)) => &CALL_HELP,
+        Command::Help(_) => &NOTES_HELP,
+    }
+}
