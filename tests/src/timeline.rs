@@ -35,11 +35,10 @@ pub struct CallThread {
 }
 
 impl CallThread {
-    /// All that one speaker is said to have said.
+    /// All that the speakers whose name fits are said to have said.
     #[must_use]
-    pub fn said_by(&self, speaker: &str) -> String {
-        let said: Vec<_> =
-            self.captions.iter().filter(|c| c.speaker.contains(speaker)).map(|c| c.text.as_str()).collect();
+    pub fn said_by(&self, fits: fn(&str) -> bool) -> String {
+        let said: Vec<_> = self.captions.iter().filter(|c| fits(&c.speaker)).map(|c| c.text.as_str()).collect();
         said.join(" ")
     }
 }
@@ -78,12 +77,29 @@ pub fn calls(events: &[RoomEvent], bot: &str) -> Vec<CallThread> {
     calls
 }
 
+/// Whether a card says that this party is heard: `Heard: Bob, phone. Not heard: Carol.`
+#[must_use]
+pub fn is_heard(card: &str, fits: fn(&str) -> bool) -> bool {
+    let after = card.replace("Not heard:", "\n").split("Heard:").nth(1).unwrap_or_default().to_owned();
+    let names = after.lines().next().unwrap_or_default().split_once(". ").map_or(after.as_str(), |(names, _)| names);
+    names.split(',').any(|name| fits(name.trim().trim_end_matches('.')))
+}
+
+/// Whether a name in a caption is that of the scenarios' phone: its caller's name or number, or just "phone".
+#[must_use]
+pub fn is_the_phone(name: &str) -> bool {
+    name.contains("Ada Lovelace") || name.contains("7946") || name.eq_ignore_ascii_case("phone")
+}
+
 /// Whether a message of the bot, in its first wording, is a call's card.
 #[must_use]
 pub fn is_card(e: &RoomEvent) -> bool {
     e.kind == "m.room.message" && e.content["msgtype"] == "m.notice" && e.thread().is_none() && {
         let text = e.body().trim_start_matches("* ");
-        text.starts_with("Call") || text.starts_with("Missed call")
+        text == "Call"
+            || text.starts_with("Call \u{b7}")
+            || text.starts_with("Call with ")
+            || text.starts_with("Missed call")
     }
 }
 
@@ -106,7 +122,8 @@ pub fn caption(html: &str) -> Option<(String, String)> {
         _ => rest,
     };
     let words = plain(rest.trim_start().trim_start_matches(':').trim());
-    Some((plain(speaker), words))
+    // `[not transcribed]`, `[not heard 14:12: connection lost]`, `[taken back]` say that there are no words.
+    if words.starts_with('[') { None } else { Some((plain(speaker), words)) }
 }
 
 /// Text of a piece of HTML.
@@ -146,6 +163,14 @@ mod tests {
     }
 
     #[test]
+    fn a_card_tells_who_is_heard() {
+        let card =
+            "Call · since 14:08 · Bob, phone\nNotes: on. Heard: Bob, phone. Not heard: Carol. React ✅ to be heard.";
+        assert!(is_heard(card, |n| n == "Bob") && is_heard(card, is_the_phone) && !is_heard(card, |n| n == "Carol"));
+        assert!(!is_heard("Notes: on. Not heard: Bob, phone. React ✅", |n| n == "Bob"));
+    }
+
+    #[test]
     fn a_thread_is_read_with_its_edits_and_without_answers_to_commands() {
         let thread = json!({ "rel_type": "m.thread", "event_id": "$card" });
         let events = [
@@ -170,7 +195,7 @@ mod tests {
         ];
         let calls = calls(&events, "@bot");
         assert_eq!(calls.len(), 1);
-        assert_eq!(calls[0].said_by("Bob"), "We ship & sing.");
+        assert_eq!(calls[0].said_by(|who| who == "Bob"), "We ship & sing.");
         assert_eq!(calls[0].notes.len(), 1);
         assert!(calls[0].others.is_empty());
     }

@@ -151,8 +151,11 @@ async fn show(teller: &mut Teller, stage: &mut Stage, options: &Options) -> anyh
     tokio::time::sleep(Duration::from_secs(4)).await; // the spoken question of whether the caller agrees
     phone.press("1").await?;
     teller.tell("the phone presses 1: its words may be in the notes too");
-    bob.event(mark, "the card to say that the phone is heard", Duration::from_secs(15), |e| {
-        e.sender == roomtone::bot() && e.edits() == Some(&card.id) && e.body().to_lowercase().contains("phone")
+    bob.event(mark, "the card to say that both are heard", Duration::from_secs(15), |e| {
+        e.sender == roomtone::bot()
+            && e.edits() == Some(&card.id)
+            && timeline::is_heard(e.body(), |name| name == "Bob")
+            && timeline::is_heard(e.body(), timeline::is_the_phone)
     })
     .await?;
 
@@ -188,10 +191,13 @@ async fn show(teller: &mut Teller, stage: &mut Stage, options: &Options) -> anyh
         .into_iter()
         .find(|c| c.card == card.id)
         .context("the call's thread")?;
-    for (by, file, side, speaker) in
-        [("Bob", heard_by_bob, Side::Phone, "Ada"), ("phone", heard_by_phone, Side::Room, "Bob")]
-    {
-        let rate = (!own).then(|| word_error_rate(&conversation.text(side), &thread.said_by(speaker)));
+    let bobs: fn(&str) -> bool = |name| name == "Bob";
+    let heard = [
+        ("Bob", heard_by_bob, Side::Phone, timeline::is_the_phone as fn(&str) -> bool),
+        ("phone", heard_by_phone, Side::Room, bobs),
+    ];
+    for (by, file, side, fits) in heard {
+        let rate = (!own).then(|| word_error_rate(&conversation.text(side), &thread.said_by(fits)));
         let level_db = Recording::read(&file)?.trimmed(-50.0).rms_db();
         println!("heard by {by}: {} ({level_db:.1} dB){}", file.display(), words(rate));
         teller.report.heard.push(HeardSpeech { by, recording: file, level_db, word_error_rate: rate });

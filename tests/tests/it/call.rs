@@ -116,9 +116,7 @@ pub(crate) async fn both_agree(stage: &Stage, room: &str, phone: &Pjsua, card: &
     stage.bob.react(room, card, "✅").await?;
     phone.press("1").await?;
     card_says(stage, card, "that both are heard", |text| {
-        let heard =
-            text.split("Heard:").nth(1).and_then(|t| t.split("Not heard:").next()).unwrap_or_default().to_lowercase();
-        heard.contains("bob") && (heard.contains("phone") || heard.contains("ada"))
+        timeline::is_heard(text, |name| name == "Bob") && timeline::is_heard(text, timeline::is_the_phone)
     })
     .await
 }

@@ -8,6 +8,7 @@ use scenarios::{
     softphone::Softphone,
     speech::{Conversation, Side, word_error_rate},
     stage::Stage,
+    timeline,
 };
 
 use crate::call::{all_content_was_encrypted, both_agree, call_with_notes, files_with, room, the_notes, thread};
@@ -26,8 +27,11 @@ pub(crate) async fn spoken_words_become_captions_and_notes_that_can_be_found(sta
     let notes = the_notes(stage, &room, Duration::from_secs(30)).await?;
     let thread = thread(stage, &room).await?;
 
-    for (side, speaker, limit) in [(Side::Phone, "Ada", 0.15), (Side::Room, "Bob", 0.10)] {
-        let (said, written) = (conversation.text(side), thread.said_by(speaker));
+    let bobs: fn(&str) -> bool = |name| name == "Bob";
+    for (side, speaker, fits, limit) in
+        [(Side::Phone, "the phone", timeline::is_the_phone as fn(&str) -> bool, 0.15), (Side::Room, "Bob", bobs, 0.10)]
+    {
+        let (said, written) = (conversation.text(side), thread.said_by(fits));
         let rate = word_error_rate(&said, &written);
         println!("    {speaker}: word error rate {:.1} %", rate * 100.0);
         ensure!(
