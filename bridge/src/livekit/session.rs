@@ -456,19 +456,14 @@ impl Session {
             Response::Answer(answer) => self.answered(answer)?,
             Response::Offer(offer) => self.offered(&offer)?,
             Response::Trickle(trickle) => self.trickled(&trickle),
-            Response::TrackPublished(published) => {
-                if published.cid == self.track_id && self.track_sid.is_none() {
-                    self.want_microphone = true;
-                    self.track_sid = published.track.map(|track| track.sid);
-                }
+            Response::TrackPublished(published) if published.cid == self.track_id && self.track_sid.is_none() => {
+                self.want_microphone = true;
+                self.track_sid = published.track.map(|track| track.sid);
             }
-            Response::MediaSectionsRequirement(need) => {
-                // Lines for video are never given, and asking again for them after each answer must not make us offer
-                // for ever.
-                if need.num_audios > 0 || need.num_videos == 0 {
-                    self.want_lines = self.want_lines.saturating_add(need.num_audios).min(256);
-                    self.want_offer = true;
-                }
+            // Lines for video are never given, and asking again for them after each answer must not make us offer for ever.
+            Response::MediaSectionsRequirement(need) if need.num_audios > 0 || need.num_videos == 0 => {
+                self.want_lines = self.want_lines.saturating_add(need.num_audios).min(256);
+                self.want_offer = true;
             }
             Response::Update(update) => self.changed(roster.updated(&update.participants), told)?,
             Response::Leave(leave) => return Err(told_to_leave(leave.reason(), leave.action())),
@@ -529,6 +524,7 @@ async fn resumed(resuming: &mut Option<(usize, Resuming)>) -> (usize, Result<(),
     }
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "it is what map_err gives")]
 fn lost(error: str0m::RtcError) -> End {
     End::Lost(format!("the media connection failed: {error}"))
 }

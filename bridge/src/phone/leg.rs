@@ -65,7 +65,7 @@ pub enum PhoneEvent {
     /// Nothing has come from the phone for [`PhoneSettings::media_timeout`]. Told again if it comes back and goes again.
     MediaTimeout,
     /// How it goes, now and then.
-    Stats(LegStats),
+    Stats(Box<LegStats>),
 }
 
 /// Counts and measures of a leg.
@@ -315,7 +315,7 @@ impl Task {
         }
         if now >= self.next_stats {
             self.next_stats = now + self.settings.stats_every;
-            let _ = self.events.try_send(PhoneEvent::Stats(self.stats()));
+            let _ = self.events.try_send(PhoneEvent::Stats(Box::new(self.stats())));
         }
         self.flush();
     }
