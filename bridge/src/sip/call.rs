@@ -292,6 +292,7 @@ impl Call {
             None => self.awaiting = Some(Awaiting { done, rtp, rtcp }),
         }
         self.session = Some(Session { local, chosen, said });
+        self.shared.answered(leg);
         None
     }
 

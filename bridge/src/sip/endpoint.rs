@@ -62,6 +62,8 @@ struct Known {
     commands: mpsc::Sender<Command>,
     call_id: String,
     from_tag: String,
+    source: IpAddr,
+    answered: bool,
 }
 
 /// What the receiving task, the calls and the handles share.
@@ -84,6 +86,13 @@ impl Shared {
     /// The call takes no more commands.
     pub(super) fn forget(&self, leg: LegId) {
         self.calls().remove(&leg);
+    }
+
+    /// The call has left the crowd of those that only ring.
+    pub(super) fn answered(&self, leg: LegId) {
+        if let Some(known) = self.calls().get_mut(&leg) {
+            known.answered = true;
+        }
     }
 
     /// How long an ACK, or an answer to BYE, is waited for.
@@ -389,7 +398,8 @@ impl Door {
         let leg = LegId(NEXT_LEG.fetch_add(1, Ordering::Relaxed));
         let incoming = self.describe(leg, &tx.original, source);
         let (commands, receiver) = mpsc::channel(COMMANDS);
-        let known = Known { commands, call_id: id.call_id, from_tag: id.remote_tag };
+        let known =
+            Known { commands, call_id: id.call_id, from_tag: id.remote_tag, source: source.ip(), answered: false };
         self.shared.calls().insert(leg, known);
         if self.shared.events.try_send(SipEvent::Incoming(incoming)).is_err() {
             tracing::warn!(%leg, "the desk takes no calls; refused");
@@ -421,7 +431,10 @@ impl Door {
             if calls.values().any(|k| k.call_id == call_id && k.from_tag == from_tag.value()) {
                 return Err((StatusCode::LoopDetected, vec![])); // merged, RFC 3261 8.2.2.2
             }
-            if calls.len() >= self.shared.config.max_calls {
+            // One address may let half of what there is ring, so that others can call while it floods.
+            let max = self.shared.config.max_calls;
+            let ringing = calls.values().filter(|k| !k.answered && k.source == source.ip()).count();
+            if calls.len() >= max || ringing >= (max / 2).max(1) {
                 return Err((StatusCode::ServiceUnavailable, vec![retry_after()]));
             }
         }
