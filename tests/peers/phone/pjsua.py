@@ -162,6 +162,8 @@ def hang_up():
     result = stats()
     call.stop_playing()
     call.stop_recording()
+    for _ in range(15):  # the mixer lets go of the recorder on its own clock; only then the file is whole
+        endpoint.libHandleEvents(10)
     call.hangup(pj.CallOpParam())
     return {"was_active": True, "stats": result}
 
