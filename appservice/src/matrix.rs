@@ -26,10 +26,11 @@ use std::{
 };
 
 use bridge::ids::E164;
-use matrix_sdk::ruma::{OwnedRoomId, OwnedServerName, OwnedUserId};
+use matrix_sdk::ruma::{OwnedRoomId, OwnedServerName, OwnedUserId, UserId};
 use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+pub(crate) use api::encode;
 pub use error::MatrixError;
 pub use event::{
     CALL_MEMBER, LINK, MEDIA_KEY, MatrixEvent, MediaKeyEvent, Message, POLICY, RTC_DECLINE, RTC_NOTIFICATION,
@@ -40,7 +41,7 @@ pub use user::{DelayId, OpenIdToken, RtcTransport, VirtualUser};
 
 use crate::{
     config::{Config, OperatorKey, Permissions},
-    registration::{BOT_LOCALPART, Registration, ghost_localpart},
+    registration::{BOT_LOCALPART, Registration, ghost_id, ghost_localpart},
 };
 use user::UserInner;
 
@@ -84,7 +85,7 @@ impl Matrix {
     pub async fn start(
         config: &Config,
         registration: &Registration,
-        key: OperatorKey,
+        key: &OperatorKey,
     ) -> Result<(Self, mpsc::Receiver<MatrixEvent>), MatrixError> {
         let (events, receiver) = mpsc::channel(EVENTS);
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
@@ -93,7 +94,7 @@ impl Matrix {
         let inner = Arc::new(Inner {
             api: api::Api::new(url, registration.as_token.clone())?,
             proxy,
-            key,
+            key: key.clone(),
             store_dir: config.data_dir.join("store"),
             server_name: config.homeserver.server_name.clone(),
             homeserver_url: url.clone(),
@@ -136,6 +137,12 @@ impl Matrix {
         self.bot.clone()
     }
 
+    /// The user id of the ghost that stands for `number`; callers who withhold theirs share one.
+    #[must_use]
+    pub fn ghost_id(&self, number: Option<&E164>) -> OwnedUserId {
+        ghost_id(number, &self.inner.server_name)
+    }
+
     /// The ghost of `number`: made the first time, the same user, device and store ever after. It does not sync until
     /// [`VirtualUser::start_sync`]; while nobody holds it, only its store remains.
     ///
@@ -143,8 +150,29 @@ impl Matrix {
     ///
     /// # Errors
     /// When the homeserver does not answer or refuses, or the store cannot be used.
-    pub async fn ghost(&self, number: &E164, display_name: &str) -> Result<VirtualUser, MatrixError> {
-        let localpart = ghost_localpart(number);
+    pub async fn ghost(&self, number: Option<&E164>, display_name: &str) -> Result<VirtualUser, MatrixError> {
+        let ghost = self.open_ghost(ghost_localpart(number)).await?;
+        if let Err(error) = ghost.set_display_name(display_name).await {
+            tracing::warn!(user = %ghost.user_id(), %error, "the ghost keeps its old name");
+        }
+        Ok(ghost)
+    }
+
+    /// The bot or a ghost, by its user id.
+    ///
+    /// # Errors
+    /// As [`Matrix::ghost`]; [`MatrixError::Local`] for somebody who is none of ours.
+    pub async fn user(&self, user: &UserId) -> Result<VirtualUser, MatrixError> {
+        if user == self.bot.user_id() {
+            return Ok(self.bot());
+        }
+        if !self.inner.is_ours(user) {
+            return Err(MatrixError::local("act as a user", format!("{user} is none of ours")));
+        }
+        self.open_ghost(user.localpart().to_owned()).await
+    }
+
+    async fn open_ghost(&self, localpart: String) -> Result<VirtualUser, MatrixError> {
         let slot = {
             let mut ghosts = self.inner.ghosts.lock().unwrap_or_else(PoisonError::into_inner);
             // Slots of ghosts that nobody holds or opens would pile up with each caller.
@@ -155,21 +183,14 @@ impl Matrix {
         };
         // One store must never be opened twice: who comes second waits for the first.
         let mut slot = slot.lock().await;
-        let ghost = match slot.upgrade() {
-            Some(alive) => VirtualUser(alive),
-            None => {
-                let started = Instant::now();
-                let opened = store::open(&self.inner, &localpart, 2).await?;
-                let ghost = VirtualUser::new(&self.inner, opened, false);
-                *slot = Arc::downgrade(&ghost.0);
-                tracing::info!(number = %number, elapsed_ms = started.elapsed().as_millis(), "the ghost is up");
-                ghost
-            }
-        };
-        drop(slot);
-        if let Err(error) = ghost.set_display_name(display_name).await {
-            tracing::warn!(number = %number, %error, "the ghost keeps its old name");
+        if let Some(alive) = slot.upgrade() {
+            return Ok(VirtualUser(alive));
         }
+        let started = Instant::now();
+        let opened = store::open(&self.inner, &localpart, 2).await?;
+        let ghost = VirtualUser::new(&self.inner, opened, false);
+        *slot = Arc::downgrade(&ghost.0);
+        tracing::info!(elapsed_ms = started.elapsed().as_millis(), "a ghost is up");
         Ok(ghost)
     }
 
@@ -193,8 +214,8 @@ impl Matrix {
 
     /// Whether `user` is the bot or a ghost.
     #[must_use]
-    pub fn is_ours(&self, user: &OwnedUserId) -> bool {
-        self.inner.is_ours(user)
+    pub fn is_ours(&self, user: &str) -> bool {
+        UserId::parse(user).is_ok_and(|user| self.inner.is_ours(&user))
     }
 
     /// Ends all syncs and the proxy; waits at most 5 s for them. Stores stay.

@@ -190,17 +190,17 @@ impl Registration {
     }
 }
 
-/// The user id of the ghost that stands for `number`.
+/// The user id of the ghost that stands for `number`; callers who withhold theirs share one.
 #[must_use]
-pub fn ghost_id(number: &E164, server: &ServerName) -> OwnedUserId {
+pub fn ghost_id(number: Option<&E164>, server: &ServerName) -> OwnedUserId {
     UserId::parse(format!("@{}:{server}", ghost_localpart(number)))
-        .expect("digits after a constant prefix make a localpart")
+        .expect("digits or a word after a constant prefix make a localpart")
 }
 
 /// The localpart of the ghost that stands for `number`.
 #[must_use]
-pub fn ghost_localpart(number: &E164) -> String {
-    format!("{GHOST_PREFIX}{}", number.digits())
+pub fn ghost_localpart(number: Option<&E164>) -> String {
+    format!("{GHOST_PREFIX}{}", number.map_or("withheld", E164::digits))
 }
 
 /// Whether `user` is one of Roomtone's own on `server`.
@@ -255,7 +255,7 @@ mod tests {
     #[test]
     fn a_ghost_is_named_by_its_digits() {
         let number = E164::parse("+44 20 7946 0123").unwrap();
-        let id = ghost_id(&number, server_name!("a.test"));
+        let id = ghost_id(Some(&number), server_name!("a.test"));
         assert_eq!(id, "@_roomtone_tel_442079460123:a.test");
         assert!(is_ours(&id, server_name!("a.test")) && !is_ours(&id, server_name!("b.test")));
     }

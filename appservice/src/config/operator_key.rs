@@ -42,6 +42,7 @@ pub enum OperatorKeyError {
 }
 
 /// The operator's key. Prints nothing of itself; wiped when dropped.
+#[derive(Clone)]
 pub struct OperatorKey([u8; 32]);
 
 struct Length(usize);

@@ -142,6 +142,11 @@ pub struct Sip {
     pub rtp_ports: PortRange,
     /// Calls at one time; more are answered 503. Default 50.
     pub max_calls: usize,
+    /// A folder with prompts of one's own: `consent.wav`, `one-minute.wav`, `grant-changed.wav`, 8 kHz mono 16 bit. What is
+    /// not there is Roomtone's own.
+    pub prompts_dir: Option<PathBuf>,
+    /// Numbers from the trunk come without their `+` (country code first). Default false.
+    pub bare_numbers: bool,
 }
 
 impl Default for Sip {
@@ -151,6 +156,8 @@ impl Default for Sip {
             advertised: None,
             rtp_ports: PortRange { first: 20000, last: 20199 },
             max_calls: 50,
+            prompts_dir: None,
+            bare_numbers: false,
         }
     }
 }
