@@ -30,6 +30,8 @@ pub enum AttendProblem {
     NotInRoom,
     /// The homeserver refused or failed.
     Homeserver,
+    /// There are no weights to recognise speech with.
+    NoRecogniser,
 }
 
 /// Somebody of the room (never one of our own users) who is in its call.

@@ -189,8 +189,12 @@ impl Desk {
                 }
             }
             Input::People(people) => self.people_are(now, people),
-            Input::Agree(party) => self.agree(party),
-            Input::Withdraw(party) => self.withdraw(&party),
+            Input::Agree(party) => {
+                self.agree(party);
+            },
+            Input::Withdraw(party) => {
+                self.withdraw(&party);
+            },
             Input::Notes(on) => {
                 self.notes = on;
                 self.changed();
@@ -200,7 +204,7 @@ impl Desk {
             }
             Input::HangUp => self.hang_up_all(),
             Input::Attending(who) => self.attending(now, &who),
-            Input::NotAttending(who, problem) => self.not_attending(now, who, problem),
+            Input::NotAttending(who, problem) => self.not_attending(now, &who, problem),
             Input::Departed(who) => self.departed(&who),
             Input::KeyMissing(party) => {
                 self.timers.insert(Timer::KeyLate(party), now.mono + KEY_LATE);
@@ -281,8 +285,9 @@ impl Desk {
             phones: self
                 .order
                 .iter()
-                .filter_map(|leg| self.phones.get(leg))
-                .map(|p| PhoneView {
+                .filter_map(|leg| Some((*leg, self.phones.get(leg)?)))
+                .map(|(leg, p)| PhoneView {
+                    leg,
                     party: p.party.clone(),
                     label: p.label.clone(),
                     state: p.state.clone(),
@@ -353,15 +358,12 @@ impl Desk {
         self.changed();
     }
 
-    fn not_attending(&mut self, now: Now, who: Attendee, problem: AttendProblem) {
-        match who {
+    fn not_attending(&mut self, now: Now, who: &Attendee, problem: AttendProblem) {
+        match *who {
             Attendee::Phone(leg) => {
-                if let Some(p) = self.phones.get_mut(&leg) {
-                    p.departing = false;
-                }
                 let up =
                     self.phones.get(&leg).is_some_and(|p| matches!(p.state, PhoneState::Up | PhoneState::Answering));
-                let outcome = CallOutcome::Failed { reason: problem.cause().to_owned() };
+                let outcome = CallOutcome::Failed { why: problem.cause().to_owned() };
                 if up {
                     self.output.push_back(Output::SipHangUp(leg));
                     self.end_phone(leg, outcome);
@@ -369,6 +371,8 @@ impl Desk {
                     self.output.push_back(Output::SipReject(leg, CallOutcome::Unavailable));
                     self.end_phone(leg, outcome);
                 }
+                // It is not in: nobody has to leave.
+                self.departed(who);
             }
             Attendee::Scribe => {
                 self.started.get_or_insert(now.wall);
@@ -618,6 +622,7 @@ impl AttendProblem {
             Self::PowerLevel(_) => "power_level",
             Self::NotInRoom => "not_in_room",
             Self::Homeserver => "homeserver",
+            Self::NoRecogniser => "no_recogniser",
         }
     }
 }

@@ -74,6 +74,8 @@ pub struct CardView {
 /// A phone on the card.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PhoneView {
+    /// Its leg.
+    pub leg: LegId,
     /// Its ghost.
     pub party: PartyId,
     /// Number and name as the room may see them.

@@ -1,0 +1,244 @@
+//! What a call writes into its room, as effects of the journal: one card, its edits, the thread.
+
+use std::collections::HashSet;
+
+use bridge::{matrixrtc::{RING_EVENT, ring_content}, time::UnixMillis};
+use matrix_sdk::ruma::{EventId, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, UserId};
+use models::notes::Notes;
+use serde_json::Value;
+
+use super::House;
+use crate::{
+    archive::{CallId, CallRecord, CallState, EffectId, PartyKind, PartyRecord, StoredUtterance, UtteranceId},
+    desk::{CardView, NotesView, PartyId, RING_FOR, Turn},
+    journal::{Effect, EventRef, Lane, NewEffect, Purpose, Relation},
+    text::{self, CardContext, NotesPaper, NotesParty, Zone},
+};
+
+/// Type of the messages.
+const MESSAGE: &str = "m.room.message";
+
+/// Writes for one call.
+pub(crate) struct Paper {
+    call: CallId,
+    room: OwnedRoomId,
+    bot: OwnedUserId,
+    zone: Zone,
+    /// Edits of the card so far; 0: it is not sent.
+    cards: u64,
+    invited: bool,
+    /// Edits of each turn's message so far.
+    turn_edits: std::collections::HashMap<u64, u64>,
+    seen: HashSet<String>,
+    card_event: Option<OwnedEventId>,
+}
+
+/// The effect that posts a call's card.
+fn card_effect(call: CallId) -> EffectId {
+    EffectId::named(call, "card")
+}
+
+/// The effect that posts a turn.
+fn turn_effect(call: CallId, turn: u64) -> EffectId {
+    EffectId::named(call, &format!("turn-{turn}"))
+}
+
+impl Paper {
+    pub(crate) fn new(house: &House, call: CallId, room: OwnedRoomId) -> Self {
+        Self {
+            call,
+            room,
+            bot: house.matrix.bot().user_id().to_owned(),
+            zone: Zone::named(&house.config.notes.time_zone),
+            cards: 0,
+            invited: false,
+            turn_edits: std::collections::HashMap::new(),
+            seen: HashSet::new(),
+            card_event: None,
+        }
+    }
+
+    /// The effect that posts the card.
+    pub(crate) fn card_effect(&self) -> EffectId {
+        card_effect(self.call)
+    }
+
+    /// Whether this user is new to the call.
+    pub(crate) fn first_seen(&mut self, user: &str) -> bool {
+        self.seen.insert(user.to_owned())
+    }
+
+    /// Whether this event is the call's card.
+    pub(crate) async fn is_card(&mut self, house: &House, event: &EventId) -> bool {
+        if self.card_event.is_none() {
+            self.card_event = house.archive.call(self.call).await.ok().flatten().and_then(|c| c.card);
+        }
+        self.card_event.as_deref() == Some(event)
+    }
+
+    /// Shows the card as it stands; once people can agree, the bot's ✅ makes that one tap.
+    pub(crate) async fn card(&mut self, house: &House, view: &CardView) -> anyhow::Result<()> {
+        let words = !house.archive.utterances(self.call).await?.is_empty();
+        let context = CardContext {
+            zone: &self.zone,
+            trunk: None,
+            notes_posted: view.ended.is_some() && words,
+            cost_sat: None,
+        };
+        let content = text::card(view, &context);
+        let card = card_effect(self.call);
+        let effect = if self.cards == 0 {
+            self.effect(card, None, self.message(content, None, Purpose::Card))
+        } else {
+            let id = EffectId::named(self.call, &format!("card-edit-{}", self.cards));
+            let relation = Relation::Replace { of: EventRef::Effect(card) };
+            self.effect(id, None, self.message(content, Some(relation), Purpose::CardEdit))
+        };
+        self.cards += 1;
+        house.archive.journal().record(&effect).await?;
+        if view.notes == NotesView::On && view.since.is_some() && !std::mem::replace(&mut self.invited, true) {
+            let tick = Effect::SendEvent {
+                as_user: self.bot.clone(),
+                room: self.room.clone(),
+                event_type: "m.reaction".to_owned(),
+                content: serde_json::json!({}),
+                relation: Some(Relation::Annotate { to: EventRef::Effect(card), key: "✅".to_owned() }),
+                purpose: Purpose::Reaction,
+            };
+            house.archive.journal().record(&self.effect(EffectId::named(self.call, "tick"), None, tick)).await?;
+        }
+        Ok(())
+    }
+
+    /// Posts a turn, or edits it.
+    pub(crate) async fn caption(&mut self, house: &House, turn: &Turn, name: &str) -> anyhow::Result<()> {
+        let content = text::caption(name, turn.started, &turn.text, &self.zone);
+        let first = turn_effect(self.call, turn.number);
+        let edits = self.turn_edits.entry(turn.number).or_default();
+        let party = Some(turn.party.as_str().to_owned());
+        let effect = if *edits == 0 {
+            let thread = Relation::Thread { root: EventRef::Effect(card_effect(self.call)), latest: None };
+            self.effect(first, party, self.message(content, Some(thread), Purpose::Caption))
+        } else {
+            let id = EffectId::named(self.call, &format!("turn-{}-edit-{edits}", turn.number));
+            let relation = Relation::Replace { of: EventRef::Effect(first) };
+            self.effect(id, party, self.message(content, Some(relation), Purpose::CaptionEdit))
+        };
+        *self.turn_edits.entry(turn.number).or_default() += 1;
+        let shown: Vec<UtteranceId> = turn.utterances.iter().copied().map(UtteranceId).collect();
+        let mut tx = house.archive.begin().await?;
+        tx.record(&effect).await?;
+        tx.shown_by(self.call, &shown, first).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Says once that a party is not written down.
+    pub(crate) async fn not_transcribed(&self, house: &House, party: &PartyId, name: &str) -> anyhow::Result<()> {
+        let thread = Relation::Thread { root: EventRef::Effect(card_effect(self.call)), latest: None };
+        let id = EffectId::named(self.call, &format!("not-transcribed-{party}"));
+        let message = self.message(text::not_transcribed(name), Some(thread), Purpose::Notice);
+        house.archive.journal().record(&self.effect(id, None, message)).await?;
+        Ok(())
+    }
+
+    /// Rings the room, as the ghost whose membership it is.
+    pub(crate) async fn ring(&self, house: &House, ghost: &UserId, membership_event: &str) -> anyhow::Result<()> {
+        let people: Vec<String> = match house.matrix.bot().members(&self.room).await {
+            Ok(members) => members
+                .into_iter()
+                .map(|m| m.user.to_string())
+                .filter(|user| !house.matrix.is_ours(user))
+                .collect(),
+            Err(_) => Vec::new(),
+        };
+        let content = ring_content(membership_event, &people, UnixMillis::now(), RING_FOR);
+        let effect = Effect::SendEvent {
+            as_user: ghost.to_owned(),
+            room: self.room.clone(),
+            event_type: RING_EVENT.to_owned(),
+            content,
+            relation: Some(Relation::Reference { to: EventRef::Event(membership_event.try_into()?) }),
+            purpose: Purpose::Ring,
+        };
+        let ring = NewEffect {
+            id: EffectId::named(self.call, &format!("ring-{membership_event}")),
+            call: Some(self.call),
+            lane: Lane::presence(self.call),
+            party: None,
+            effect,
+        };
+        house.archive.journal().record(&ring).await?;
+        Ok(())
+    }
+
+    fn message(&self, content: Value, relation: Option<Relation>, purpose: Purpose) -> Effect {
+        message(&self.bot, &self.room, content, relation, purpose)
+    }
+
+    fn effect(&self, id: EffectId, party: Option<String>, effect: Effect) -> NewEffect {
+        NewEffect { id, call: Some(self.call), lane: Lane::thread(self.call), party, effect }
+    }
+}
+
+fn message(bot: &UserId, room: &RoomId, content: Value, relation: Option<Relation>, purpose: Purpose) -> Effect {
+    Effect::SendEvent {
+        as_user: bot.to_owned(),
+        room: room.to_owned(),
+        event_type: MESSAGE.to_owned(),
+        content,
+        relation,
+        purpose,
+    }
+}
+
+/// The effect that posts a call's notes.
+pub(crate) fn notes(
+    house: &House,
+    call: &CallRecord,
+    ended: UnixMillis,
+    state: CallState,
+    parties: &[PartyRecord],
+    utterances: &[StoredUtterance],
+    notes: &Notes,
+) -> NewEffect {
+    let heard = |user: &str| utterances.iter().any(|u| u.party == user);
+    let parties: Vec<NotesParty<'_>> = parties
+        .iter()
+        .map(|p| NotesParty {
+            name: &p.name,
+            phone: p.kind == PartyKind::Phone,
+            heard: heard(&p.user),
+            user: (p.kind == PartyKind::Matrix).then(|| UserId::parse(&p.user).ok()).flatten(),
+        })
+        .collect();
+    let link = |id: u64| {
+        let said = utterances.iter().find(|u| u64::try_from(u.id.0).is_ok_and(|n| n == id))?;
+        said.caption_event.clone().map(EventRef::Event).or_else(|| said.caption.map(EventRef::Effect))
+    };
+    let content = text::notes(&NotesPaper {
+        notes,
+        parties: &parties,
+        started: call.started,
+        length: ended.since(call.started),
+        zone: &Zone::named(&house.config.notes.time_zone),
+        interrupted: state == CallState::Interrupted,
+        recogniser: &recogniser(house),
+        room: &call.room,
+        via: &[house.config.homeserver.server_name.to_string()],
+        link: &link,
+    });
+    let thread = Relation::Thread { root: EventRef::Effect(card_effect(call.id)), latest: None };
+    NewEffect {
+        id: EffectId::named(call.id, "notes"),
+        call: Some(call.id),
+        lane: Lane::thread(call.id),
+        party: None,
+        effect: message(house.matrix.bot().user_id(), &call.room, content, Some(thread), Purpose::Notes),
+    }
+}
+
+/// What recognises speech here, in words.
+pub(crate) fn recogniser(house: &House) -> String {
+    format!("whisper {}", house.config.transcription.model)
+}

@@ -1,0 +1,218 @@
+//! The scribe's ears in one call: frames of the SFU become 16 kHz sound, sound of those who have granted becomes
+//! utterances.
+//!
+//! The SFU connection drops the frames of all others before they are decrypted; here [`Grants::admit`] is asked again
+//! for each 20 ms. Withdrawing drops what is queued, half recognised and not yet told.
+
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
+
+use bridge::{
+    audio::Listener,
+    livekit::RemoteFrame,
+    matrixrtc::Member,
+    time::{Now, UnixMillis},
+};
+use models::{PartyEar, PartyKey, Recognised};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+    time::MissedTickBehavior,
+};
+
+use super::hearing::Hearing;
+use crate::desk::{Grants, GrantedPcm, PartyId, PartyPcm};
+
+/// Frames between the SFU connection and the ears: a second of ten parties.
+const FRAMES: usize = 512;
+
+/// What the ears tell the call's task.
+#[derive(Debug)]
+pub(crate) enum Heard {
+    /// A finished utterance.
+    Utterance { party: PartyId, start: UnixMillis, end: UnixMillis, text: zeroize::Zeroizing<String>, confidence: f32 },
+    /// Sound of a party was lost because the machine is too slow.
+    FellBehind { party: PartyId, lost_ms: u64 },
+    /// After [`Scribe::finish`]: all has been told.
+    Finished,
+}
+
+/// Handle of a call's ears.
+pub(crate) struct Scribe {
+    frames: mpsc::Sender<(Member, RemoteFrame)>,
+    finish: mpsc::Sender<()>,
+}
+
+impl Scribe {
+    /// Opens the ears of a call that began at `started`. They close when the handle is dropped.
+    pub(crate) fn start(
+        hearing: Hearing,
+        grants: watch::Receiver<Grants>,
+        started: Now,
+        tasks: &mut JoinSet<()>,
+        heard: mpsc::Sender<Heard>,
+    ) -> Self {
+        let (frames, inbox) = mpsc::channel(FRAMES);
+        let (finish, finished) = mpsc::channel(1);
+        let (results, from_models) = mpsc::unbounded_channel();
+        let ears = Ears { hearing, grants, started, ears: HashMap::new(), results, heard, finishing: false };
+        tasks.spawn(ears.run(inbox, finished, from_models));
+        Self { frames, finish }
+    }
+
+    /// Where the SFU connection puts its frames.
+    pub(crate) fn frames(&self) -> mpsc::Sender<(Member, RemoteFrame)> {
+        self.frames.clone()
+    }
+
+    /// No more sound comes: write down what is left, then [`Heard::Finished`].
+    pub(crate) async fn finish(&self) {
+        let _ = self.finish.send(()).await;
+    }
+}
+
+struct Ear {
+    key: PartyKey,
+    party: PartyId,
+    listener: Listener,
+    /// `None` once it was finished.
+    ear: Option<PartyEar>,
+}
+
+impl Ear {
+    /// The recogniser's only door: it takes what was admitted and nothing else.
+    fn hear(&mut self, sound: &GrantedPcm) {
+        if let Some(ear) = &mut self.ear {
+            ear.push(sound.at_ms(), sound.pcm());
+        }
+    }
+}
+
+struct Ears {
+    hearing: Hearing,
+    grants: watch::Receiver<Grants>,
+    started: Now,
+    ears: HashMap<Member, Ear>,
+    results: mpsc::UnboundedSender<Recognised>,
+    heard: mpsc::Sender<Heard>,
+    finishing: bool,
+}
+
+impl Ears {
+    async fn run(
+        mut self,
+        mut frames: mpsc::Receiver<(Member, RemoteFrame)>,
+        mut finish: mpsc::Receiver<()>,
+        mut results: mpsc::UnboundedReceiver<Recognised>,
+    ) {
+        let mut tick = tokio::time::interval(Duration::from_millis(bridge::audio::FRAME_MS));
+        tick.set_missed_tick_behavior(MissedTickBehavior::Burst);
+        let mut grants_open = true;
+        loop {
+            tokio::select! {
+                biased;
+                changed = self.grants.changed(), if grants_open => match changed {
+                    Ok(()) => self.forget_withdrawn(),
+                    Err(_) => grants_open = false,
+                },
+                Some(result) = results.recv() => if self.recognised(result).await { return },
+                frame = frames.recv(), if !self.finishing => match frame {
+                    Some((member, frame)) => self.frame(&member, frame),
+                    None => if self.finish().await { return },
+                },
+                Some(()) = finish.recv(), if !self.finishing => if self.finish().await { return },
+                now = tick.tick(), if !self.finishing => self.tick(now.into_std()),
+            }
+        }
+    }
+
+    fn frame(&mut self, member: &Member, frame: RemoteFrame) {
+        let party = PartyId::new(&member.user);
+        if !self.grants.borrow().granted(&party) {
+            return;
+        }
+        if !self.ears.contains_key(member) {
+            let (key, ear) = self.hearing.open(self.results.clone());
+            self.ears.insert(member.clone(), Ear { key, party, listener: Listener::new(), ear: Some(ear) });
+        }
+        if let Some(ear) = self.ears.get_mut(member) {
+            ear.listener.frame(frame);
+        }
+    }
+
+    fn tick(&mut self, now: Instant) {
+        let at_ms = i64::try_from(now.saturating_duration_since(self.started.mono).as_millis()).unwrap_or(i64::MAX);
+        let grants = self.grants.borrow().clone();
+        for ear in self.ears.values_mut() {
+            let Some(pcm) = ear.listener.tick(now) else { continue };
+            if let Some(sound) = grants.admit(PartyPcm { party: ear.party.clone(), at_ms, pcm }) {
+                ear.hear(&sound);
+            }
+        }
+    }
+
+    fn forget_withdrawn(&mut self) {
+        let grants = self.grants.borrow_and_update().clone();
+        let hearing = self.hearing.clone();
+        self.ears.retain(|_, ear| {
+            let keep = grants.granted(&ear.party);
+            if !keep {
+                if let Some(ear) = &mut ear.ear {
+                    ear.discard();
+                }
+                hearing.close(ear.key);
+            }
+            keep
+        });
+    }
+
+    /// Asks every ear for its last words. `true`: there are none to wait for.
+    async fn finish(&mut self) -> bool {
+        self.finishing = true;
+        for ear in self.ears.values_mut() {
+            if let Some(ear) = ear.ear.take() {
+                ear.finish();
+            }
+        }
+        self.done().await
+    }
+
+    async fn recognised(&mut self, result: Recognised) -> bool {
+        let told = match result {
+            Recognised::Utterance(u) => self.by_key(u.party).map(|party| Heard::Utterance {
+                party,
+                start: self.wall(u.start_ms),
+                end: self.wall(u.end_ms),
+                text: u.text,
+                confidence: u.confidence,
+            }),
+            Recognised::FellBehind { party, lost_ms } => self.by_key(party).map(|party| Heard::FellBehind { party, lost_ms }),
+            Recognised::Finished { party } => {
+                self.ears.retain(|_, e| e.key != party);
+                None
+            }
+        };
+        if let Some(told) = told {
+            let _ = self.heard.send(told).await;
+        }
+        self.done().await
+    }
+
+    async fn done(&mut self) -> bool {
+        let done = self.finishing && self.ears.is_empty();
+        if done {
+            let _ = self.heard.send(Heard::Finished).await;
+        }
+        done
+    }
+
+    fn by_key(&self, key: PartyKey) -> Option<PartyId> {
+        self.ears.values().find(|e| e.key == key).map(|e| e.party.clone())
+    }
+
+    fn wall(&self, at_ms: i64) -> UnixMillis {
+        UnixMillis(self.started.wall.0.saturating_add_signed(at_ms))
+    }
+}

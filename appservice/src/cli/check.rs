@@ -1,0 +1,164 @@
+//! `roomtone check`: all checks run, all findings are told, nothing is changed.
+
+use std::{net::UdpSocket, path::Path, time::Duration};
+
+use models::weights;
+use reqwest::StatusCode;
+use secrecy::ExposeSecret as _;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{Exit, block_on, say};
+use crate::{
+    config::{Authorisation, Config},
+    registration::{BOT_LOCALPART, Registration},
+};
+
+/// One finding.
+#[derive(Debug, Serialize)]
+struct Finding {
+    /// What was looked at: a key of the configuration.
+    check: &'static str,
+    good: bool,
+    /// What was seen.
+    seen: String,
+    /// What to do about it, where something is wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mend: Option<String>,
+}
+
+#[derive(Default)]
+struct Findings(Vec<Finding>);
+
+impl Findings {
+    fn good(&mut self, check: &'static str, seen: impl Into<String>) {
+        self.0.push(Finding { check, good: true, seen: seen.into(), mend: None });
+    }
+
+    fn bad(&mut self, check: &'static str, seen: impl Into<String>, mend: impl Into<String>) {
+        self.0.push(Finding { check, good: false, seen: seen.into(), mend: Some(mend.into()) });
+    }
+}
+
+pub(super) fn run(path: &Path, json: bool) -> Exit {
+    let mut found = Findings::default();
+    match Config::load(path) {
+        Ok(config) => {
+            found.good("configuration", format!("{} is well-formed", path.display()));
+            files(&config, &mut found);
+            sip(&config, &mut found);
+            let exit = block_on(async {
+                network(&config, &mut found).await;
+                Exit::Good
+            });
+            if exit != Exit::Good {
+                return exit;
+            }
+        }
+        Err(error) => found.bad("configuration", error.to_string(), "mend the key that is named"),
+    }
+    report(&found.0, json);
+    if found.0.iter().all(|f| f.good) { Exit::Good } else { Exit::Mend }
+}
+
+fn report(found: &[Finding], json: bool) {
+    if json {
+        say(&serde_json::to_string_pretty(found).unwrap_or_default());
+        return;
+    }
+    for f in found {
+        say(&format!("{} {}: {}", if f.good { "good " } else { "WRONG" }, f.check, f.seen));
+        if let Some(mend) = &f.mend {
+            say(&format!("      → {mend}"));
+        }
+    }
+}
+
+fn files(config: &Config, found: &mut Findings) {
+    let path = &config.appservice.registration;
+    match Registration::load(path) {
+        Ok(_) => found.good("appservice.registration", format!("{} is complete", path.display())),
+        Err(error) => found.bad("appservice.registration", error.to_string(), "run `roomtone registration`"),
+    }
+    match std::fs::metadata(&config.data_dir) {
+        Ok(m) if m.is_dir() && !m.permissions().readonly() => {
+            found.good("data_dir", format!("{} can be written", config.data_dir.display()));
+        }
+        Ok(_) => found.bad("data_dir", format!("{} is no folder that can be written", config.data_dir.display()), "name another"),
+        Err(_) => found.good("data_dir", format!("{} will be made at the first run", config.data_dir.display())),
+    }
+    let folder = config.transcription.models_dir.clone().unwrap_or_else(weights::default_folder);
+    for name in [weights::DEFAULT_VAD, config.transcription.model.as_str()] {
+        match weights::named(name).and_then(|w| weights::verify(&w, &folder)) {
+            Ok(_) => found.good("transcription.model", format!("{name} is there and whole")),
+            Err(error) => found.bad("transcription.model", error.to_string(), format!("run `roomtone models fetch {name}`; until then calls go on without notes")),
+        }
+    }
+}
+
+fn sip(config: &Config, found: &mut Findings) {
+    match UdpSocket::bind(config.sip.listen) {
+        Ok(_) => found.good("sip.listen", format!("{} is free", config.sip.listen)),
+        Err(error) => found.bad("sip.listen", format!("{}: {error}", config.sip.listen), "end what has it (a running roomtone?), or name another port"),
+    }
+    if config.sip.listen.ip().is_unspecified() && config.sip.advertised.is_none() {
+        found.bad("sip.advertised", "no address is named that callers can send sound to", "name the public address of this machine");
+    }
+}
+
+async fn network(config: &Config, found: &mut Findings) {
+    let Ok(http) = reqwest::Client::builder().timeout(Duration::from_secs(10)).build() else { return };
+    let base = config.homeserver.url.trim_end_matches('/');
+    let get = async |path: &str, token: Option<&str>| -> Result<(StatusCode, Value), reqwest::Error> {
+        let mut request = http.get(format!("{base}{path}"));
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
+        }
+        let answer = request.send().await?;
+        Ok((answer.status(), answer.json().await.unwrap_or(Value::Null)))
+    };
+    let versions = match get("/_matrix/client/versions", None).await {
+        Ok((StatusCode::OK, versions)) => versions,
+        Ok((status, _)) => return found.bad("homeserver.url", format!("{base} answers {status}"), "name the address of the client API"),
+        Err(error) => return found.bad("homeserver.url", format!("{base} does not answer: {error}"), "start the homeserver, or correct the address"),
+    };
+    found.good("homeserver.url", format!("{base} answers"));
+    if versions["unstable_features"]["org.matrix.msc4140"] == Value::Bool(true) {
+        found.good("homeserver: delayed events", "on (MSC4140)");
+    } else {
+        found.bad(
+            "homeserver: delayed events",
+            "off: after a crash our members would stay in calls until their memberships expire",
+            "Synapse: set max_event_delay_duration: 24h",
+        );
+    }
+    if let Ok(registration) = Registration::load(&config.appservice.registration) {
+        let bot = format!("@{BOT_LOCALPART}:{}", config.homeserver.server_name);
+        let path = format!("/_matrix/client/v3/account/whoami?user_id={}", crate::matrix::encode(&bot));
+        match get(&path, Some(registration.as_token.expose_secret())).await {
+            Ok((StatusCode::UNAUTHORIZED, _)) => found.bad(
+                "appservice.registration",
+                "the homeserver does not know its token",
+                "give this registration file to the homeserver and restart it",
+            ),
+            Ok((status, _)) if status.is_success() || status == StatusCode::FORBIDDEN || status == StatusCode::NOT_FOUND => {
+                found.good("appservice.registration", "the homeserver knows it");
+            }
+            Ok((status, body)) => found.bad("appservice.registration", format!("the homeserver answers {status} {}", body["errcode"]), "compare homeserver.server_name and the registration's namespace"),
+            Err(error) => found.bad("appservice.registration", error.to_string(), "start the homeserver"),
+        }
+    }
+    if let Authorisation::Service(url) = &config.livekit.authorisation {
+        match http.get(format!("{}/healthz", url.trim_end_matches('/'))).send().await {
+            Ok(answer) if answer.status().is_success() => found.good("livekit.authorisation", format!("{url} answers")),
+            Ok(answer) => found.bad("livekit.authorisation", format!("{url} answers {}", answer.status()), "start the service, or correct the address"),
+            Err(error) => found.bad("livekit.authorisation", format!("{url} does not answer: {error}"), "start the service, or correct the address"),
+        }
+    } else {
+        let api = config.livekit.api();
+        match http.get(&api).send().await {
+            Ok(_) => found.good("livekit.url", format!("{api} answers")),
+            Err(error) => found.bad("livekit.url", format!("{api} does not answer: {error}"), "start the SFU, or correct the address"),
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! The command line.
+
+mod check;
+mod run;
+mod weights;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+
+use crate::{config::Config, registration::Registration};
+
+/// Phone calls in end-to-end encrypted Matrix rooms, written down with consent.
+#[derive(Debug, Parser)]
+#[command(version, about)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs the application service until SIGTERM or SIGINT.
+    Run(Settings),
+    /// Writes the registration file that the homeserver reads, with fresh tokens.
+    Registration {
+        #[command(flatten)]
+        settings: Settings,
+        /// Replace a registration that is there: the homeserver must be given the new one.
+        #[arg(long)]
+        force: bool,
+    },
+    /// Looks at the configuration and at everything that it names, and says what is wrong. Changes nothing.
+    Check {
+        #[command(flatten)]
+        settings: Settings,
+        /// Print the findings as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Lists, fetches and verifies the weights for speech recognition.
+    Models {
+        #[command(subcommand)]
+        action: weights::Action,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct Settings {
+    /// The configuration file.
+    #[arg(short, long, env = "ROOMTONE_CONFIG", default_value = "roomtone.yaml")]
+    config: PathBuf,
+}
+
+/// How the program ends: 0 good, 1 the user's to mend, 2 ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Exit {
+    Good,
+    Mend,
+    Failed,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        match exit {
+            Exit::Good => Self::SUCCESS,
+            Exit::Mend => Self::from(1),
+            Exit::Failed => Self::from(2),
+        }
+    }
+}
+
+impl Cli {
+    /// Does what was asked for.
+    #[must_use]
+    pub fn run(self) -> ExitCode {
+        log();
+        match self.command {
+            Command::Run(settings) => with_config(&settings, |config| block_on(run::run(config))),
+            Command::Registration { settings, force } => with_config(&settings, |config| registration(&config, force)),
+            Command::Check { settings, json } => check::run(&settings.config, json),
+            Command::Models { action } => block_on(weights::run(action)),
+        }
+        .into()
+    }
+}
+
+fn log() {
+    use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+    let filter = EnvFilter::try_from_env("ROOMTONE_LOG").unwrap_or_else(|_| {
+        EnvFilter::new("info,matrix_sdk=warn,matrix_sdk_base=warn,matrix_sdk_crypto=warn,str0m=warn,dimpl=warn,rsipstack=warn,sqlx=warn")
+    });
+    let json = std::env::var("ROOMTONE_LOG_FORMAT").is_ok_and(|f| f == "json");
+    let registry = tracing_subscriber::registry().with(filter);
+    if json {
+        registry.with(fmt::layer().json().with_writer(std::io::stderr)).init();
+    } else {
+        registry.with(fmt::layer().with_writer(std::io::stderr)).init();
+    }
+}
+
+fn with_config(settings: &Settings, then: impl FnOnce(Config) -> Exit) -> Exit {
+    match Config::load(&settings.config) {
+        Ok(config) => then(config),
+        Err(error) => {
+            complain(&format!("{error}"));
+            Exit::Mend
+        }
+    }
+}
+
+fn block_on(future: impl Future<Output = Exit>) -> Exit {
+    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(future),
+        Err(error) => {
+            complain(&format!("the runtime cannot start: {error}"));
+            Exit::Failed
+        }
+    }
+}
+
+fn registration(config: &Config, force: bool) -> Exit {
+    let path = &config.appservice.registration;
+    let written = Registration::fresh(config).map_err(|e| e.to_string()).and_then(|r| r.write(path, force).map_err(|e| e.to_string()));
+    match written {
+        Ok(()) => {
+            say(&format!(
+                "wrote {}\nAdd it to the homeserver (Synapse: app_service_config_files), restart the homeserver, then `roomtone run`.",
+                path.display()
+            ));
+            Exit::Good
+        }
+        Err(error) => {
+            complain(&error);
+            Exit::Mend
+        }
+    }
+}
+
+/// For people, on standard output.
+#[allow(clippy::print_stdout, reason = "a command line talks to people")]
+fn say(text: &str) {
+    println!("{text}");
+}
+
+/// For people, on standard error.
+#[allow(clippy::print_stderr, reason = "a command line talks to people")]
+fn complain(text: &str) {
+    eprintln!("roomtone: {text}");
+}
