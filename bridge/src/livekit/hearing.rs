@@ -41,8 +41,20 @@ pub struct Heard {
     pub key: Option<KeyChange>,
 }
 
+/// Whose frame it is.
+#[derive(Debug, Clone, Copy)]
+pub struct Sender<'a> {
+    /// Who.
+    pub who: &'a ParticipantIdentity,
+    /// Counts how often they have come: who comes again is told about again.
+    pub visit: u32,
+    /// What they declared about the track.
+    pub declared: Declared,
+}
+
 #[derive(Default)]
 struct Health {
+    visit: u32,
     refused_in_a_row: u32,
     told: Option<KeyChange>,
 }
@@ -81,8 +93,7 @@ impl Hearing {
     /// Takes one frame as it came. `trailer`: the mark of the server's own frames. Counts into `stats`.
     pub fn take(
         &mut self,
-        from: &ParticipantIdentity,
-        declared: Declared,
+        sender: Sender<'_>,
         trailer: &[u8],
         data: &[u8],
         stats: &mut SfuStats,
@@ -90,7 +101,7 @@ impl Hearing {
         if data.is_empty() {
             return Heard::default();
         }
-        if !self.admitted.admits(from) {
+        if !self.admitted.admits(sender.who) {
             stats.dropped_not_admitted += 1;
             return Heard::default();
         }
@@ -105,23 +116,23 @@ impl Hearing {
             }
             None => {}
         }
-        match (declared, self.encryption) {
+        match (sender.declared, self.encryption) {
             (Declared::Clear, Encryption::Off) => {
                 stats.frames_received += 1;
                 Heard { audio: Some(FrameAudio::Opus(Bytes::copy_from_slice(data))), key: None }
             }
             (Declared::Clear, Encryption::Required) => {
                 stats.dropped_clear += 1;
-                self.refused(from)
+                self.refused(sender)
             }
             (Declared::Other, _) => {
                 stats.dropped_undecrypted += 1;
-                self.refused(from)
+                self.refused(sender)
             }
-            (Declared::Gcm, _) => match self.rings.get_mut(from).map_or(Opened::NoKey, |ring| ring.open(data)) {
+            (Declared::Gcm, _) => match self.rings.get_mut(sender.who).map_or(Opened::NoKey, |ring| ring.open(data)) {
                 Opened::Clear(clear) => {
                     stats.frames_received += 1;
-                    let health = self.health.entry(from.clone()).or_default();
+                    let health = self.health(sender);
                     health.refused_in_a_row = 0;
                     let key = (health.told != Some(KeyChange::Works)).then_some(KeyChange::Works);
                     health.told = Some(KeyChange::Works);
@@ -129,14 +140,22 @@ impl Hearing {
                 }
                 Opened::NoKey | Opened::Failed => {
                     stats.dropped_undecrypted += 1;
-                    self.refused(from)
+                    self.refused(sender)
                 }
             },
         }
     }
 
-    fn refused(&mut self, from: &ParticipantIdentity) -> Heard {
-        let health = self.health.entry(from.clone()).or_default();
+    fn health(&mut self, sender: Sender<'_>) -> &mut Health {
+        let health = self.health.entry(sender.who.clone()).or_default();
+        if health.visit != sender.visit {
+            *health = Health { visit: sender.visit, ..Health::default() };
+        }
+        health
+    }
+
+    fn refused(&mut self, sender: Sender<'_>) -> Heard {
+        let health = self.health(sender);
         health.refused_in_a_row = health.refused_in_a_row.saturating_add(1);
         let tell = health.refused_in_a_row > FAILURE_TOLERANCE && health.told != Some(KeyChange::Missing);
         if tell {
@@ -165,17 +184,19 @@ mod tests {
         hearing: Hearing,
         sealer: FrameSealer,
         stats: SfuStats,
+        visit: u32,
     }
 
     impl Case {
         fn new(encryption: Encryption) -> Self {
             let mut sealer = FrameSealer::new([7; 4]);
             sealer.set_key(0, &key(1));
-            Self { hearing: Hearing::new(encryption), sealer, stats: SfuStats::default() }
+            Self { hearing: Hearing::new(encryption), sealer, stats: SfuStats::default(), visit: 1 }
         }
 
         fn take(&mut self, declared: Declared, data: &[u8]) -> Heard {
-            self.hearing.take(&alice(), declared, TRAILER, data, &mut self.stats)
+            let sender = Sender { who: &alice(), visit: self.visit, declared };
+            self.hearing.take(sender, TRAILER, data, &mut self.stats)
         }
 
         fn say(&mut self) -> Heard {
@@ -199,7 +220,10 @@ mod tests {
         case.sealer.set_key(1, &key(2));
         let told: Vec<_> = (0..40).filter_map(|_| case.say().key).collect();
         assert_eq!(told, [KeyChange::Missing], "a rotation that we were not told of");
-        assert_eq!(case.stats.dropped_undecrypted, 80);
+        case.visit = 2;
+        let told: Vec<_> = (0..40).filter_map(|_| case.say().key).collect();
+        assert_eq!(told, [KeyChange::Missing], "who comes again without a key is told again");
+        assert_eq!(case.stats.dropped_undecrypted, 120);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::frame_crypto::FrameSealer;
-use super::hearing::{Hearing, KeyChange};
+use super::hearing::{Hearing, KeyChange, Sender};
 use super::keys::MediaKey;
 use super::peer::local_addresses;
 use super::roster::{Roster, Track};
@@ -112,7 +112,8 @@ impl Shared {
             stats.dropped_unknown += u64::from(!data.data.is_empty());
             return;
         };
-        let heard = hearing.take(&track.owner, track.declared, trailer, &data.data, stats);
+        let sender = Sender { who: &track.owner, visit: track.visit, declared: track.declared };
+        let heard = hearing.take(sender, trailer, &data.data, stats);
         match heard.key {
             Some(KeyChange::Missing) => told.tell(SfuEvent::KeyMissing(track.owner.clone())),
             Some(KeyChange::Works) => told.tell(SfuEvent::KeyWorks(track.owner.clone())),

@@ -13,6 +13,8 @@ pub(super) struct Track {
     pub(super) owner: ParticipantIdentity,
     pub(super) declared: Declared,
     pub(super) stream: u32,
+    /// See [`super::hearing::Sender::visit`].
+    pub(super) visit: u32,
     owner_sid: String,
 }
 
@@ -20,6 +22,7 @@ pub(super) struct Track {
 struct Present {
     sid: String,
     muted: bool,
+    visit: u32,
 }
 
 /// See the module's text. Lives over reconnections, so that people who stayed are not told to have left and come.
@@ -29,6 +32,7 @@ pub(super) struct Roster {
     present: BTreeMap<ParticipantIdentity, Present>,
     tracks: HashMap<String, Track>,
     last_stream: u32,
+    last_visit: u32,
 }
 
 /// What an update means to us.
@@ -84,7 +88,12 @@ impl Roster {
             if !self.present.contains_key(&who) {
                 changes.events.push(SfuEvent::ParticipantJoined(who.clone()));
             }
-            let present = self.present.entry(who.clone()).or_default();
+            let next_visit = &mut self.last_visit;
+            let present = self.present.entry(who.clone()).or_insert_with(|| {
+                *next_visit += 1;
+                Present { visit: *next_visit, ..Present::default() }
+            });
+            let visit = present.visit;
             present.sid.clone_from(&info.sid);
             let mut microphones = audio.iter().filter(|t| t.source() != TrackSource::ScreenShareAudio).peekable();
             if microphones.peek().is_some() {
@@ -103,7 +112,7 @@ impl Roster {
                 self.last_stream += 1;
                 let stream = self.last_stream;
                 let (owner, owner_sid) = (who.clone(), info.sid.clone());
-                self.tracks.insert(track.sid.clone(), Track { owner, declared: declared(track), stream, owner_sid });
+                self.tracks.insert(track.sid.clone(), Track { owner, declared: declared(track), stream, visit, owner_sid });
                 changes.new_tracks.push((info.sid.clone(), track.sid.clone()));
             }
         }

@@ -1,7 +1,7 @@
 //! Frame encryption under any input.
 
 use bridge::livekit::frame_crypto::{FrameKey, FrameSealer, OVERHEAD, server_frame};
-use bridge::livekit::hearing::{Declared, Hearing};
+use bridge::livekit::hearing::{Declared, Hearing, Sender};
 use bridge::livekit::{Encryption, FrameAudio, MediaKey, ParticipantIdentity, SfuStats};
 use proptest::prelude::*;
 
@@ -41,14 +41,15 @@ proptest! {
     ) {
         let (mut hearing, mut stats) = (Hearing::new(Encryption::Required), SfuStats::default());
         let alice = ParticipantIdentity("alice".into());
+        let sender = Sender { who: &alice, visit: 1, declared };
         for index in 0..=255 {
             hearing.set_key(alice.clone(), index, &key(index));
         }
         for frame in &frames {
             let _ = server_frame(frame, TRAILER);
-            prop_assert_eq!(hearing.take(&alice, declared, TRAILER, frame, &mut stats).audio, None);
+            prop_assert_eq!(hearing.take(sender, TRAILER, frame, &mut stats).audio, None);
             let marked = [frame, TRAILER].concat();
-            let heard = hearing.take(&alice, declared, TRAILER, &marked, &mut stats).audio;
+            let heard = hearing.take(sender, TRAILER, &marked, &mut stats).audio;
             prop_assert!(!matches!(heard, Some(FrameAudio::Opus(_))));
         }
     }
