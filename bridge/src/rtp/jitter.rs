@@ -349,6 +349,7 @@ impl<T> JitterBuffer<T> {
         let contiguous =
             self.done.is_some_and(|done| self.skipped.range(done + 1..first).count() as u64 == first - done - 1);
         if paid > 0 {
+            self.stats.stretched += u64::from(self.held) - paid;
             self.held = 0;
             if !contiguous {
                 self.stats.lost += paid;

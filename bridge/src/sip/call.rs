@@ -169,7 +169,7 @@ impl Call {
                     }
                 }
                 _ = again.tick(), if self.ringing && self.session.is_none() => {
-                    let _ = quietly(|| self.dialog.ringing(None, None));
+                    quietly(|| self.dialog.ringing(None, None).ok());
                 }
             }
         }
@@ -226,7 +226,7 @@ impl Call {
             Command::Ring(done) => {
                 if self.session.is_none() {
                     self.ringing = true;
-                    if let Err(error) = quietly(|| self.dialog.ringing(None, None)) {
+                    if let Err(error) = quietly(|| self.dialog.ringing(None, None).map_err(|e| e.to_string())) {
                         tracing::warn!(leg = %self.leg, %error, "180 not sent");
                     }
                 }
@@ -252,7 +252,7 @@ impl Call {
             CallOutcome::Completed => CallOutcome::Unavailable.sip_status(),
             other => other.sip_status(),
         };
-        let _ = quietly(|| self.dialog.reject(Some(StatusCode::from(status)), None));
+        quietly(|| self.dialog.reject(Some(StatusCode::from(status)), None).ok());
         Ending { outcome, bye: false }
     }
 
@@ -278,8 +278,8 @@ impl Call {
             None => sdp::offer(&local),
         };
         let headers = self.sdp_headers();
-        if let Err(error) = quietly(|| self.dialog.accept(Some(headers), Some(said.clone().into_bytes()))) {
-            let why = error.to_string();
+        let body = said.clone().into_bytes();
+        if let Err(why) = quietly(|| self.dialog.accept(Some(headers), Some(body)).map_err(|e| e.to_string())) {
             let _ = done.send(Err(SipError::Stack { leg, why: why.clone() }));
             return Some(self.end(CallOutcome::Failed { why }));
         }

@@ -339,7 +339,7 @@ impl Door {
     }
 
     fn transaction(&mut self, mut tx: Transaction) {
-        let in_dialog = tx.original.to_header().and_then(|to| to.tag()).is_ok_and(|tag| tag.is_some());
+        let in_dialog = tx.original.to_header().and_then(rsipstack::sip::To::tag).is_ok_and(|tag| tag.is_some());
         if in_dialog {
             let Some(mut dialog) = self.shared.layer.match_dialog(&tx) else {
                 self.refuse(tx, StatusCode::CallTransactionDoesNotExist, vec![]);
@@ -383,8 +383,9 @@ impl Door {
             ..Uri::default()
         };
         let (states_in, states) = mpsc::unbounded_channel();
-        let made = quietly(|| self.shared.layer.get_or_create_server_invite(&tx, states_in, None, Some(contact)));
-        let Ok(dialog) = made else {
+        let layer = &self.shared.layer;
+        let made = quietly(|| layer.get_or_create_server_invite(&tx, states_in, None, Some(contact)).ok());
+        let Some(dialog) = made else {
             self.shared.counters.refused.fetch_add(1, Ordering::Relaxed);
             self.refuse(tx, StatusCode::BadRequest, vec![]);
             return;
@@ -425,7 +426,7 @@ impl Door {
         let bad = || (StatusCode::BadRequest, vec![]);
         let source = source_of(request).ok_or_else(bad)?;
         let call_id = request.call_id_header().map_err(|_| bad())?.value().to_owned();
-        let from_tag = request.from_header().and_then(|f| f.tag()).ok().flatten().ok_or_else(bad)?;
+        let from_tag = request.from_header().and_then(rsipstack::sip::From::tag).ok().flatten().ok_or_else(bad)?;
         {
             let calls = self.shared.calls();
             if calls.values().any(|k| k.call_id == call_id && k.from_tag == from_tag.value()) {
