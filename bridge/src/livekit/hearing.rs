@@ -91,13 +91,7 @@ impl Hearing {
     }
 
     /// Takes one frame as it came. `trailer`: the mark of the server's own frames. Counts into `stats`.
-    pub fn take(
-        &mut self,
-        sender: Sender<'_>,
-        trailer: &[u8],
-        data: &[u8],
-        stats: &mut SfuStats,
-    ) -> Heard {
+    pub fn take(&mut self, sender: Sender<'_>, trailer: &[u8], data: &[u8], stats: &mut SfuStats) -> Heard {
         if data.is_empty() {
             return Heard::default();
         }

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket as StdUdpSocket};
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use str0m::change::{SdpAnswer, SdpApi, SdpOffer, SdpPendingOffer};
 use str0m::media::MediaData;
@@ -14,6 +14,9 @@ use tokio::net::UdpSocket;
 
 /// A datagram on a media socket is at most this long here: Opus frames, STUN, DTLS, RTCP and SCTP of small messages.
 pub(super) const DATAGRAM: usize = 2048;
+
+/// The longest pause between checks of a path, so that even an SFU that sends nothing by itself is heard this often.
+const STUN_RTO: Duration = Duration::from_millis(1_500);
 
 /// One datagram as it came.
 pub(super) struct Arrived {
@@ -30,6 +33,8 @@ pub(super) struct Peer {
     pub(super) connected: bool,
     /// Since when ICE has no working pair, after it had one.
     pub(super) lost_since: Option<Instant>,
+    /// When anything last came.
+    pub(super) heard_at: Instant,
     /// Since when it is over: the server has closed it.
     pub(super) ended_since: Option<Instant>,
 }
@@ -38,7 +43,9 @@ impl Peer {
     /// A connection with one socket on each of these local addresses.
     pub(super) fn new(now: Instant, local: &[IpAddr]) -> io::Result<Self> {
         // Frames are given as they arrive: waiting for those that are late or lost is the jitter buffer's work.
-        let mut rtc = Rtc::builder().clear_codecs().enable_opus(true, false).set_reordering_size_audio(0).build(now);
+        let mut config = Rtc::builder().clear_codecs().enable_opus(true, false).set_reordering_size_audio(0);
+        config.set_max_stun_rto(STUN_RTO);
+        let mut rtc = config.build(now);
         let mut sockets = Vec::new();
         for ip in local {
             let socket = StdUdpSocket::bind((*ip, 0))?;
@@ -55,7 +62,7 @@ impl Peer {
         if sockets.is_empty() {
             return Err(io::Error::new(io::ErrorKind::AddrNotAvailable, "no local address to send from"));
         }
-        Ok(Self { rtc, sockets, pending: None, connected: false, lost_since: None, ended_since: None })
+        Ok(Self { rtc, sockets, pending: None, connected: false, lost_since: None, heard_at: now, ended_since: None })
     }
 
     /// Whether an offer of ours waits for its answer.
@@ -134,6 +141,7 @@ impl Peer {
 
     /// Gives a datagram to str0m. What is no STUN, DTLS, RTP or RTCP is passed over.
     pub(super) fn receive(&mut self, now: Instant, arrived: &Arrived, bytes: &[u8]) -> Result<(), RtcError> {
+        self.heard_at = now;
         let Ok(contents) = bytes.try_into() else { return Ok(()) };
         if self.ended_since.is_some() {
             return Ok(());

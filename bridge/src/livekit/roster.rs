@@ -112,7 +112,8 @@ impl Roster {
                 self.last_stream += 1;
                 let stream = self.last_stream;
                 let (owner, owner_sid) = (who.clone(), info.sid.clone());
-                self.tracks.insert(track.sid.clone(), Track { owner, declared: declared(track), stream, visit, owner_sid });
+                self.tracks
+                    .insert(track.sid.clone(), Track { owner, declared: declared(track), stream, visit, owner_sid });
                 changes.new_tracks.push((info.sid.clone(), track.sid.clone()));
             }
         }

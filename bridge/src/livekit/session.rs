@@ -40,6 +40,9 @@ const UP_WITHIN: Duration = Duration::from_secs(12);
 const ANSWER_WITHIN: Duration = Duration::from_secs(8);
 /// How long ICE may have no working pair before the session is given up.
 const ICE_GRACE: Duration = Duration::from_secs(4);
+/// How long nothing at all may come on a connection that was up: both sides check the path every second or two. ICE by
+/// itself takes 20 s to notice, and somebody is talking.
+const SILENT_FOR: Duration = Duration::from_secs(6);
 /// How long the reason may take that comes over the signalling after the server has closed the media connection. Who
 /// joined anew at once would put out whoever has just taken over this identity.
 const REASON_GRACE: Duration = Duration::from_secs(1);
@@ -235,9 +238,18 @@ impl Session {
             self.request(Request::AddTrack(microphone_request(&self.track_id, shared.encryption)))?;
         }
         let (mut from_publisher, mut from_subscriber) = (vec![0; DATAGRAM], vec![0; DATAGRAM]);
+        let mut deadline = Instant::now();
         loop {
+            // Also when a steady flow of packets lets the select below never come to its timer.
+            let now = Instant::now();
+            if now >= deadline {
+                self.publisher.wake(now).map_err(lost)?;
+                if let Some(peer) = &mut self.subscriber {
+                    peer.wake(now).map_err(lost)?;
+                }
+            }
             self.negotiate()?;
-            let deadline = self.drain(shared, roster, told).await?.min(Instant::now() + Duration::from_millis(100));
+            deadline = self.drain(shared, roster, told).await?.min(Instant::now() + Duration::from_millis(100));
             self.mute(shared)?;
             if !told.flush() || shared.leave.is_cancelled() {
                 return Err(End::Leave);
@@ -277,13 +289,7 @@ impl Session {
                     }
                 }
                 () = shared.audio_waits.notified() => {}
-                () = tokio::time::sleep_until(deadline.into()) => {
-                    let now = Instant::now();
-                    self.publisher.wake(now).map_err(lost)?;
-                    if let Some(peer) = &mut self.subscriber {
-                        peer.wake(now).map_err(lost)?;
-                    }
-                }
+                () = tokio::time::sleep_until(deadline.into()) => {}
             }
         }
     }
@@ -392,6 +398,9 @@ impl Session {
         for peer in [Some(&self.publisher), self.subscriber.as_ref()].into_iter().flatten() {
             if peer.lost_since.is_some_and(|at| now.duration_since(at) > ICE_GRACE) {
                 return Err(End::Lost("the media connection is lost".into()));
+            }
+            if peer.connected && now.saturating_duration_since(peer.heard_at) > SILENT_FOR {
+                return Err(End::Lost(format!("nothing has come from the server for {} s", SILENT_FOR.as_secs())));
             }
             if peer.ended_since.is_some_and(|at| now.duration_since(at) > REASON_GRACE) {
                 return Err(End::Lost("the media connection was ended by the server".into()));

@@ -309,7 +309,10 @@ impl Task {
     fn look_around(&mut self) {
         let now = Instant::now();
         let heard = self.session.last_heard().map_or(self.started, |at| at.max(self.started));
-        if !self.held && now.saturating_duration_since(heard) >= self.settings.media_timeout && self.timeout_told_for != Some(heard) {
+        if !self.held
+            && now.saturating_duration_since(heard) >= self.settings.media_timeout
+            && self.timeout_told_for != Some(heard)
+        {
             self.timeout_told_for = Some(heard);
             self.tell(PhoneEvent::MediaTimeout);
         }

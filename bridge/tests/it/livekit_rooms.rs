@@ -103,13 +103,18 @@ async fn only_who_is_admitted_is_heard() {
     let server = Server::start().await;
     let _alice = Party::join(&server.url(), "grants", "alice", ALICE, Encryption::Required).await;
     let _bob = Party::join(&server.url(), "grants", "bob", BOB, Encryption::Required).await;
-    let options = JoinOptions { publish: false, ..JoinOptions::new(server.url(), token(&who("scribe").0, "grants")) };
-    let scribe = Party::join_with(options, "scribe", 0.0).await;
-    scribe.participant.hear(Admitted::Only([who("alice")].into()));
-    scribe.knows(&["alice", "bob"]);
-    scribe.hears("alice", ALICE, &[BOB]).await;
-    assert!(!scribe.heard_any_of("bob"));
-    assert!(scribe.participant.stats().dropped_not_admitted > 20);
+    let old = Front::before(&server, true).await;
+    for url in [server.url(), old.url()] {
+        let options = JoinOptions { publish: false, ..JoinOptions::new(url, token(&who("scribe").0, "grants")) };
+        let scribe = Party::join_with(options, "scribe", 0.0).await;
+        scribe.participant.hear(Admitted::Only([who("alice")].into()));
+        scribe.knows(&["alice", "bob"]);
+        scribe.told(SfuEvent::Up).await;
+        scribe.hears("alice", ALICE, &[BOB]).await;
+        assert!(!scribe.heard_any_of("bob"));
+        assert!(scribe.participant.stats().dropped_not_admitted > 20);
+        scribe.participant.leave().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -172,6 +177,26 @@ async fn a_killed_server_that_comes_back_has_everyone_back() {
     alice.told(SfuEvent::Interrupted).await;
     bob.told(SfuEvent::Interrupted).await;
     let _server = server.start_again().await;
+    alice.told_times(SfuEvent::Up, 2).await;
+    bob.told_times(SfuEvent::Up, 2).await;
+    alice.hears("bob", BOB, &[ALICE]).await;
+    bob.hears("alice", ALICE, &[BOB]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_hangs_is_noticed_and_found_again() {
+    let server = Server::start().await;
+    let alice = Party::join(&server.url(), "hangs", "alice", ALICE, Encryption::Required).await;
+    let bob = Party::join(&server.url(), "hangs", "bob", BOB, Encryption::Required).await;
+    alice.knows(&["bob"]);
+    bob.knows(&["alice"]);
+    alice.hears("bob", BOB, &[]).await;
+    server.hang(true);
+    let hung = std::time::Instant::now();
+    alice.told(SfuEvent::Interrupted).await;
+    bob.told(SfuEvent::Interrupted).await;
+    assert!(hung.elapsed() < Duration::from_secs(15), "noticed after {:?}", hung.elapsed());
+    server.hang(false);
     alice.told_times(SfuEvent::Up, 2).await;
     bob.told_times(SfuEvent::Up, 2).await;
     alice.hears("bob", BOB, &[ALICE]).await;

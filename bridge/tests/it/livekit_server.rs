@@ -91,6 +91,13 @@ impl Server {
         let _ = self.child.wait();
     }
 
+    /// Stops or goes on, as a machine that hangs.
+    pub fn hang(&self, hangs: bool) {
+        let signal = if hangs { "-STOP" } else { "-CONT" };
+        let sent = Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+
     pub async fn start_again(mut self) -> Self {
         self.kill();
         Self::start_at(self.ports).await
