@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 use models::eval::{self, WordErrors};
 use models::speech::decode::Whisper;
 use models::speech::endpoint::EndpointConfig;
-use models::speech::guard::{self, Evidence};
 use models::speech::listen::Listener;
+use models::speech::recognise::recognise;
 use models::speech::silero::Silero;
 
 #[derive(serde::Serialize)]
@@ -53,8 +53,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut decoder = whisper.decoder(Some("en"), threads)?;
     let every: usize = option("--every", "12").parse()?;
 
-    let list = read_list(Path::new(&option("--list", "/usr/share/doc/asterisk-core-sounds-en/core-sounds-en.txt.gz")))?;
-    let prompts: Vec<_> = eval::prompts(&list, Path::new(eval::PROMPTS))
+    let prompts: Vec<_> = eval::installed_prompts()?
         .into_iter()
         .filter(|prompt| eval::normalise(&prompt.text).len() >= 4)
         .step_by(every.max(1))
@@ -82,26 +81,19 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             vad_time += began.elapsed();
             let mut words = String::new();
             for heard in heard {
-                let samples: Vec<f32> = heard.pcm.iter().map(|s| f32::from(*s) / 32768.0).collect();
                 speech += Duration::from_millis(heard.length_ms());
                 let began = Instant::now();
-                let decoded = decoder.decode(&samples, false)?;
+                let outcome = recognise(&mut decoder, &heard)?;
                 times.push(began.elapsed());
-                let evidence = Evidence {
-                    voiced_ms: heard.voiced_ms,
-                    voice: heard.voice,
-                    mean_logprob: decoded.mean_logprob,
-                    no_speech: decoded.no_speech,
-                };
-                match guard::check(&decoded.text, evidence) {
-                    Ok(text) => {
-                        words.push_str(&text);
+                match outcome {
+                    Ok(found) => {
+                        words.push_str(&found.text);
                         words.push(' ');
                     }
                     Err(doubt) => {
                         doubted += 1;
                         if show {
-                            eprintln!("{}: {doubt:?} {evidence:?}: {}", prompt.name, *decoded.text);
+                            eprintln!("{}: {doubt:?}", prompt.name);
                         }
                     }
                 }
@@ -137,17 +129,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     });
     println!("{}", serde_json::to_string_pretty(&report)?);
     Ok(())
-}
-
-fn read_list(path: &Path) -> Result<String, Box<dyn std::error::Error>> {
-    let file = std::fs::File::open(path).map_err(|error| format!("{}: {error}", path.display()))?;
-    let mut text = String::new();
-    if path.extension().is_some_and(|e| e == "gz") {
-        std::io::Read::read_to_string(&mut flate2::read::GzDecoder::new(file), &mut text)?;
-    } else {
-        std::io::Read::read_to_string(&mut std::io::BufReader::new(file), &mut text)?;
-    }
-    Ok(text)
 }
 
 fn read_wav(path: &Path) -> Result<Vec<i16>, Box<dyn std::error::Error>> {

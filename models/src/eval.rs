@@ -227,6 +227,9 @@ pub struct Prompt {
 /// The folder in which Debian's `asterisk-core-sounds-en-wav` puts its prompts (CC-BY-SA-3.0, one voice).
 pub const PROMPTS: &str = "/usr/share/asterisk/sounds/en";
 
+/// The texts of those prompts.
+pub const PROMPT_LIST: &str = "/usr/share/doc/asterisk-core-sounds-en/core-sounds-en.txt.gz";
+
 /// Reads the prompts' texts (`name: text` per line, as in the package's `core-sounds-en.txt`), keeps those that are words
 /// and whose WAV is in `folder`. In the order of the list.
 pub fn prompts(list: &str, folder: &Path) -> Vec<Prompt> {
@@ -241,6 +244,14 @@ pub fn prompts(list: &str, folder: &Path) -> Vec<Prompt> {
         })
         .filter(|prompt| prompt.wav.is_file())
         .collect()
+}
+
+/// The prompts that Debian's packages `asterisk-core-sounds-en` (text) and `-wav` (sound) have installed.
+pub fn installed_prompts() -> std::io::Result<Vec<Prompt>> {
+    let file = std::fs::File::open(PROMPT_LIST)?;
+    let mut list = String::new();
+    std::io::Read::read_to_string(&mut flate2::read::GzDecoder::new(file), &mut list)?;
+    Ok(prompts(&list, Path::new(PROMPTS)))
 }
 
 /// Where weights are: `ROOMTONE_MODELS`, else `.cache/roomtone/models` in the home folder.

@@ -3,6 +3,7 @@
 //! The encoder costs the same for 1 s as for 30 s unless it is told to look at less, so its context is scaled to the
 //! utterance ([`audio_context`]; the effect on words and time is in docs/benchmarks.md).
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use whisper_rs::{FullParams, SamplingStrategy, WhisperContext, WhisperContextParameters, WhisperError, WhisperState};
@@ -24,6 +25,15 @@ const CONTEXT_CAREFUL: usize = 768;
 /// How many encoder positions an utterance of so many samples at 16 kHz gets.
 pub fn audio_context(samples: usize, floor: usize) -> usize {
     (samples.div_ceil(16_000 / POSITIONS_PER_SECOND) + CONTEXT_MARGIN).max(floor).min(CONTEXT_WHOLE)
+}
+
+/// How closely the decoder looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    /// Context scaled to the utterance, no time stamps: what nearly all utterances get.
+    Quick,
+    /// A wider context, with time stamps: slower, and goes on behind a sentence at which a quick look would stop.
+    Careful,
 }
 
 /// The weights, shared by all workers.
@@ -61,7 +71,10 @@ impl Whisper {
         // The hooks swallow whisper.cpp's log (whisper-rs is built without a log backend): in debug builds it holds
         // decoded tokens.
         whisper_rs::install_logging_hooks();
-        std::fs::File::open(path).map_err(|source| ModelError::Unreadable { path: path.to_owned(), source })?;
+        let mut head = [0; HEADER];
+        let read = std::fs::File::open(path).and_then(|mut file| file.read(&mut head));
+        let read = read.map_err(|source| ModelError::Unreadable { path: path.to_owned(), source })?;
+        check_header(&head[..read]).map_err(|what| ModelError::BadWhisper { path: path.to_owned(), what })?;
         let mut parameters = WhisperContextParameters::default();
         parameters.flash_attn(true);
         let context = WhisperContext::new_with_params(path, parameters)
@@ -89,6 +102,40 @@ impl Whisper {
     }
 }
 
+/// Magic and eleven numbers.
+const HEADER: usize = 48;
+
+/// Whether a file starts as Whisper weights do. whisper.cpp does not return from some files that do not: it aborts the
+/// process.
+fn check_header(head: &[u8]) -> Result<(), String> {
+    let numbers: Vec<i32> = head.chunks_exact(4).map(|b| i32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+    let [
+        magic,
+        vocabulary,
+        audio_context,
+        audio_state,
+        audio_heads,
+        audio_layers,
+        text_context,
+        text_state,
+        text_heads,
+        text_layers,
+        mels,
+        ..,
+    ] = numbers[..]
+    else {
+        return Err("it is too short".to_owned());
+    };
+    let is_whisper = magic == 0x6767_6d6c
+        && (50_000..60_000).contains(&vocabulary)
+        && audio_context == 1500
+        && text_context == 448
+        && [audio_state, text_state].iter().all(|n| (64..=4096).contains(n))
+        && [audio_heads, text_heads, audio_layers, text_layers].iter().all(|n| (1..=128).contains(n))
+        && (mels == 80 || mels == 128);
+    if is_whisper { Ok(()) } else { Err("it does not start as Whisper weights in ggml format do".to_owned()) }
+}
+
 impl Decoder {
     /// Looks at no less than this many encoder positions (1500 is all of 30 s). For measuring; the default is what was
     /// found best.
@@ -96,17 +143,16 @@ impl Decoder {
         self.floor = positions.min(CONTEXT_WHOLE);
     }
 
-    /// The words of an utterance of at most 30 s at 16 kHz, -1 to 1. `careful` looks with a wider context (for a second
-    /// look at what came out suspicious).
-    pub fn decode(&mut self, samples: &[f32], careful: bool) -> Result<Decoded, WhisperError> {
+    /// The words of an utterance of at most 30 s at 16 kHz, -1 to 1.
+    pub fn decode(&mut self, samples: &[f32], look: Look) -> Result<Decoded, WhisperError> {
         let mut params = FullParams::new(SamplingStrategy::Greedy { best_of: 2 });
-        let floor = if careful { self.floor.max(CONTEXT_CAREFUL) } else { self.floor };
+        let floor = if look == Look::Careful { self.floor.max(CONTEXT_CAREFUL) } else { self.floor };
         params.set_audio_ctx(i32::try_from(audio_context(samples.len(), floor)).unwrap_or(0));
         params.set_n_threads(self.threads);
         params.set_language(self.language.as_deref());
         params.set_no_context(true);
-        params.set_no_timestamps(true);
-        params.set_single_segment(true);
+        params.set_no_timestamps(look == Look::Quick);
+        params.set_single_segment(look == Look::Quick);
         params.set_suppress_blank(true);
         params.set_suppress_nst(true);
         params.set_temperature(0.0);

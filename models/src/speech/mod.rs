@@ -2,13 +2,15 @@
 //!
 //! Each idea has a file: [`silero`] says how likely a 32 ms window holds speech, [`endpoint`] makes utterances of such
 //! windows (sans-IO), [`listen`] joins the two for one party, [`finals`] decides who is decoded next (sans-IO),
-//! [`decode`] is Whisper, [`guard`] throws invented text away, [`transcriber`] runs all of it on threads.
+//! [`decode`] is Whisper, [`guard`] throws invented text away, [`recognise`] asks
+//! both, [`transcriber`] runs all of it on threads.
 
 pub mod decode;
 pub mod endpoint;
 pub mod finals;
 pub mod guard;
 pub mod listen;
+pub mod recognise;
 pub mod silero;
 mod transcriber;
 

@@ -14,8 +14,9 @@ use zeroize::Zeroizing;
 
 use super::decode::{Decoder, Whisper};
 use super::finals::{EarId, Final, Finals};
-use super::guard::{self, Doubt, Evidence};
+use super::guard::Doubt;
 use super::listen::{Heard, Listener};
+use super::recognise::{Words, recognise};
 use super::silero::Silero;
 use super::{ModelError, PartyKey, Recognised, TranscriberConfig, Utterance};
 
@@ -441,7 +442,7 @@ fn work(shared: &Shared, mut decoder: Decoder) {
         };
         drop(state);
         let began = Instant::now();
-        let outcome = recognise(&mut decoder, &job);
+        let outcome = outcome(&mut decoder, &job);
         let elapsed_ms = began.elapsed().as_millis() as u64;
         let length_ms = job.heard.length_ms();
         debug!(
@@ -493,42 +494,16 @@ enum Outcome {
     Failed,
 }
 
-/// Decodes an utterance and believes it or not. What looks like a loop or a guess gets a second look with a wider
-/// encoder context before it is thrown away.
-fn recognise(decoder: &mut Decoder, job: &Final) -> Outcome {
-    let heard = &job.heard;
-    let samples = Zeroizing::new(heard.pcm.iter().map(|s| f32::from(*s) / 32768.0).collect::<Vec<f32>>());
-    let mut doubt = Doubt::Empty;
-    for careful in [false, true] {
-        let decoded = match decoder.decode(&samples, careful) {
-            Ok(decoded) => decoded,
-            Err(error) => {
-                warn!(party = job.party.0, cause = %error, "whisper could not decode an utterance");
-                return Outcome::Failed;
-            }
-        };
-        let evidence = Evidence {
-            voiced_ms: heard.voiced_ms,
-            voice: heard.voice,
-            mean_logprob: decoded.mean_logprob,
-            no_speech: decoded.no_speech,
-        };
-        match guard::check(&decoded.text, evidence) {
-            Ok(text) => {
-                let Heard { start_ms, end_ms, .. } = *heard;
-                return Outcome::Words(Utterance {
-                    party: job.party,
-                    start_ms,
-                    end_ms,
-                    text,
-                    confidence: decoded.confidence,
-                });
-            }
-            Err(found) => doubt = found,
+fn outcome(decoder: &mut Decoder, job: &Final) -> Outcome {
+    let Heard { start_ms, end_ms, .. } = job.heard;
+    match recognise(decoder, &job.heard) {
+        Ok(Ok(Words { text, confidence })) => {
+            Outcome::Words(Utterance { party: job.party, start_ms, end_ms, text, confidence })
         }
-        if !matches!(doubt, Doubt::Repeating | Doubt::Unlikely | Doubt::TooFast) {
-            break;
+        Ok(Err(doubt)) => Outcome::Doubted(doubt),
+        Err(error) => {
+            warn!(party = job.party.0, cause = %error, "whisper could not decode an utterance");
+            Outcome::Failed
         }
     }
-    Outcome::Doubted(doubt)
 }

@@ -1,0 +1,62 @@
+//! From an utterance's sound to words that are believed: decode, check, and look again where it pays.
+//!
+//! A second look (wider encoder context, with time stamps, so that Whisper goes on behind its own sentence end) is taken
+//! when the first one loops, guesses, or stops early: far fewer words than so much voice holds.
+
+use whisper_rs::WhisperError;
+use zeroize::Zeroizing;
+
+use super::decode::{Decoder, Look};
+use super::guard::{self, Doubt, Evidence};
+use super::listen::Heard;
+
+/// Voice with fewer words per second than this is suspected to hold more.
+const SPARSE_WORDS_PER_SECOND: f32 = 1.4;
+/// Shorter voice is not suspected: "hm … yes" is sparse too.
+const SPARSE_FROM_MS: i64 = 4000;
+
+/// Words that passed.
+pub struct Words {
+    /// The text, trimmed, never empty.
+    pub text: Zeroizing<String>,
+    /// Mean probability of its tokens.
+    pub confidence: f32,
+}
+
+/// The words of an utterance, or why there are none. The outer error is whisper.cpp's.
+pub fn recognise(decoder: &mut Decoder, heard: &Heard) -> Result<Result<Words, Doubt>, WhisperError> {
+    let samples = Zeroizing::new(heard.pcm.iter().map(|s| f32::from(*s) / 32768.0).collect::<Vec<f32>>());
+    let first = look(decoder, heard, &samples, Look::Quick)?;
+    let again = match &first {
+        Ok(words) => {
+            let count = words.text.split_whitespace().count() as f32;
+            heard.voiced_ms >= SPARSE_FROM_MS && count * 1000.0 < SPARSE_WORDS_PER_SECOND * heard.voiced_ms as f32
+        }
+        Err(doubt) => matches!(doubt, Doubt::Repeating | Doubt::Unlikely | Doubt::TooFast),
+    };
+    if !again {
+        return Ok(first);
+    }
+    let second = look(decoder, heard, &samples, Look::Careful)?;
+    Ok(match (first, second) {
+        (Ok(first), Ok(second)) if first.text.len() >= second.text.len() => Ok(first),
+        (Ok(first), Err(_)) => Ok(first),
+        (_, second) => second,
+    })
+}
+
+fn look(
+    decoder: &mut Decoder,
+    heard: &Heard,
+    samples: &[f32],
+    look: Look,
+) -> Result<Result<Words, Doubt>, WhisperError> {
+    let decoded = decoder.decode(samples, look)?;
+    let evidence = Evidence {
+        voiced_ms: heard.voiced_ms,
+        voice: heard.voice,
+        mean_logprob: decoded.mean_logprob,
+        no_speech: decoded.no_speech,
+    };
+    Ok(guard::check(&decoded.text, evidence).map(|text| Words { text, confidence: decoded.confidence }))
+}
