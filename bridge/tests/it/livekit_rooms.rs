@@ -228,3 +228,26 @@ async fn what_cannot_be_joined_says_why() {
     let wrong = JoinOptions::new("mailto:x", token("x", "y"));
     assert!(matches!(Participant::join(wrong).await.err(), Some(SfuError::Address { .. })));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_alone_and_says_nothing_stays_connected() {
+    let server = Server::start().await;
+    let old = Front::before(&server, true).await;
+    let mut idle = Vec::new();
+    for (url, name) in [(server.url(), "single"), (old.url(), "pair")] {
+        for publish in [true, false] {
+            let room = format!("{name}-{publish}");
+            let options = JoinOptions { publish, ..JoinOptions::new(url.clone(), token(&who(name).0, &room)) };
+            let start = std::time::Instant::now();
+            let party = Party::join_with(options, name, 0.0).await;
+            let joined = start.elapsed();
+            party.told(SfuEvent::Up).await;
+            println!("{room}: joined after {joined:?}, up after {:?}", start.elapsed());
+            idle.push(party);
+        }
+    }
+    tokio::time::sleep(Duration::from_secs(12)).await;
+    for party in &idle {
+        assert_eq!(party.participant.stats().interruptions, 0);
+    }
+}
