@@ -191,7 +191,7 @@ fn a_restarted_sender_is_followed() {
     let mut played = 0;
     for tick in 0..200_u64 {
         let now = start + FRAME * u32::try_from(tick).unwrap();
-        let (seq, ts) = if tick < 100 { (70_000 + tick, 1 << 33 | tick * 160) } else { (tick, tick * 160) };
+        let (seq, ts) = if tick < 100 { (70_000 + tick, (1 << 33) | (tick * 160)) } else { (tick, tick * 160) };
         b.insert(seq, ts, now, tick);
         if let Popped::Frame(n) = b.pop(now)
             && n > 100

@@ -139,8 +139,7 @@ fn keys_are_told_once_and_leave_no_hole_in_the_sound() {
     let mut now = start();
     let mut digits = String::new();
     let mut concealed = 0;
-    let mut sequence = 0_u16;
-    for tick in 0..200_u32 {
+    for (sequence, tick) in (0..200_u16).zip(0_u32..) {
         let (payload_type, timestamp, payload): (u8, u32, Vec<u8>) = if (50..60).contains(&tick) {
             let event = EventPayload { code: 5, end: tick > 57, volume: 10, duration: ((tick - 49) * 160) as u16 };
             (101, 50 * 160, event.build().to_vec())
@@ -148,7 +147,6 @@ fn keys_are_told_once_and_leave_no_hole_in_the_sound() {
             (0, tick * 160, vec![0xff; 160])
         };
         let raw = RtpPacket { marker: false, payload_type, sequence, timestamp, ssrc: 9, payload: &payload }.build();
-        sequence += 1;
         s.handle_rtp(now, peer, &raw);
         concealed += usize::from(s.play_out(now).kind == FrameKind::Concealed);
         while let Some(out) = s.poll_output() {

@@ -256,7 +256,7 @@ async fn calls_above_the_limit_are_told_to_come_later() {
     endpoint.hang_up(call.leg).await.unwrap();
     first.expect(480).await;
     assert_eq!(ended(event(&mut events).await), CallOutcome::Completed);
-    let mut third = Phone::new(endpoint.local_addr()).await;
+    let third = Phone::new(endpoint.local_addr()).await;
     third.invite().await;
     incoming(&mut events).await;
 }
