@@ -180,7 +180,7 @@ fn spell(number: usize, words: &mut Vec<String>) {
         words.push((*small).to_owned());
     } else {
         words.push(TENS[number / 10 % 10].to_owned());
-        if number % 10 > 0 {
+        if !number.is_multiple_of(10) {
             words.push(SMALL[number % 10].to_owned());
         }
     }
@@ -307,7 +307,7 @@ mod tests {
     #[test]
     fn upsampling_keeps_a_tone_and_adds_nothing_above_the_band() {
         let tone: Vec<i16> = (0..4000)
-            .map(|i| (8000.0 * (i as f64 * 2.0 * std::f64::consts::PI * 1000.0 / 8000.0).sin()) as i16)
+            .map(|i| (8000.0 * (f64::from(i) * 2.0 * std::f64::consts::PI * 1000.0 / 8000.0).sin()) as i16)
             .collect();
         let up = upsample_8k_to_16k(&tone);
         let power = |hz: f64| {

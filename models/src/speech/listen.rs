@@ -83,7 +83,7 @@ impl Listener {
         let at = at.clamp(-(1 << 48), 1 << 48);
         if let Some(stream) = &mut self.stream {
             let drift = at.saturating_sub(stream.origin_ms + stream.samples / SAMPLES_PER_MS);
-            if drift > BRIDGED_MS || drift < -BRIDGED_MS {
+            if !(-BRIDGED_MS..=BRIDGED_MS).contains(&drift) {
                 self.flush(out);
             } else if drift > TOLERANCE_MS {
                 let silence = vec![0; (drift * SAMPLES_PER_MS) as usize];

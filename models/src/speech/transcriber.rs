@@ -5,6 +5,7 @@
 //! [`PartyEar::discard`] has returned.
 
 use std::collections::{HashMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -154,6 +155,7 @@ impl Shared {
 impl Transcriber {
     /// Loads the weights and starts the threads. Blocks for some 0.2 s with base.en: call it where that may be. The
     /// receiver gets what all parties say.
+    #[expect(clippy::needless_pass_by_value, reason = "callers have no further use for it")]
     pub fn load(config: TranscriberConfig) -> Result<(Self, mpsc::Receiver<Recognised>), ModelError> {
         let began = Instant::now();
         let silero = Arc::new(Silero::load(&config.vad)?);
@@ -496,7 +498,9 @@ enum Outcome {
 
 fn outcome(decoder: &mut Decoder, job: &Final) -> Outcome {
     let Heard { start_ms, end_ms, .. } = job.heard;
-    match recognise(decoder, &job.heard) {
+    // A panic in the bindings must not leave the party waiting for ever.
+    let recognised = catch_unwind(AssertUnwindSafe(|| recognise(decoder, &job.heard)));
+    match recognised.unwrap_or(Err(whisper_rs::WhisperError::FailedToDecode)) {
         Ok(Ok(Words { text, confidence })) => {
             Outcome::Words(Utterance { party: job.party, start_ms, end_ms, text, confidence })
         }

