@@ -99,7 +99,7 @@ impl Roomtone {
             "appservice": { "registration": this.registration(), "listen": format!("127.0.0.1:{}", ports.http),
                             "public_url": format!("http://127.0.0.1:{}", ports.http) },
             "data_dir": this.dir.join("data"),
-            "sip": { "listen": format!("127.0.0.1:{}", ports.sip), "rtp_ports": format!("{}-{}", ports.rtp, ports.rtp + RTP_PORTS - 1) },
+            "sip": { "listen": format!("127.0.0.1:{}", ports.sip), "max_calls": RTP_PORTS / 2, "rtp_ports": format!("{}-{}", ports.rtp, ports.rtp + RTP_PORTS - 1), "max_calls": RTP_PORTS / 2 },
             "numbers": numbers,
             "livekit": { "url": format!("ws://127.0.0.1:{}", ports.livekit), "api_url": format!("http://127.0.0.1:{}", ports.livekit),
                          "api_key": livekit::KEY, "secret_file": this.dir.join("livekit.secret") },
@@ -174,11 +174,11 @@ impl Roomtone {
     /// It ended or did not get healthy within a minute; the message has the end of its log.
     pub async fn start(&mut self) -> anyhow::Result<()> {
         let mut command = Command::new(&self.program);
-        command.args(["run", "--config"]).arg(self.config_file()).current_dir(&self.dir);
+        command.args(["run", "--config"]).arg(self.config_file()).current_dir(&self.dir).env("NO_COLOR", "1");
         if std::env::var_os("ROOMTONE_LOG").is_none() {
             command.env(
                 "ROOMTONE_LOG",
-                "info,matrix_sdk=warn,matrix_sdk_crypto=warn,appservice=debug,bridge=debug,models=debug",
+                "info,matrix_sdk=warn,matrix_sdk_crypto=error,appservice=debug,bridge=debug,models=debug",
             );
         }
         let mut server = Server::start("roomtone", command, &self.log())?;

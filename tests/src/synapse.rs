@@ -65,7 +65,7 @@ impl Synapse {
             // `openid`: Roomtone's authorisation service asks here whose token it was shown.
             "listeners": [{ "port": config.port, "tls": false, "type": "http", "bind_addresses": ["127.0.0.1"],
                             "resources": [{ "names": ["client", "openid"] }] }],
-            "database": { "name": "sqlite3", "args": { "database": dir.join("homeserver.db"), "synchronous": "OFF" } },
+            "database": { "name": "sqlite3", "args": { "database": dir.join("homeserver.db") } },
             "log_config": dir.join("log.yaml"),
             "media_store_path": dir.join("media"),
             "signing_key_path": dir.join("signing.key"),
