@@ -410,7 +410,8 @@ impl Running {
 
     async fn connect(&mut self) {
         let Some((token, options)) = self.joining.take() else { return };
-        match Participant::join(options).await {
+        // Boxed: a large future that most of an attendance's life does without.
+        match Box::pin(Participant::join(options)).await {
             Ok((media, events)) => {
                 media.hear(self.hear.clone());
                 if let Some((index, key)) = self.send_key.clone() {
