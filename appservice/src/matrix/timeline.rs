@@ -15,7 +15,10 @@ use matrix_sdk::{
         EncryptionInfo, ProcessedToDeviceEvent, TimelineEvent, TimelineEventKind, VerificationLevel, VerificationState,
     },
     room::MessagesOptions,
-    ruma::{OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, events::AnySyncTimelineEvent, serde::Raw, uint},
+    ruma::{
+        DeviceId, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, UserId, events::AnySyncTimelineEvent, serde::Raw,
+        uint,
+    },
     sync::{JoinedRoomUpdate, State, SyncResponse},
 };
 use serde::Deserialize;
@@ -34,6 +37,8 @@ use super::{
 /// How many undecryptable events wait for their keys, and how long.
 const WAITING: usize = 500;
 const WAIT: Duration = Duration::from_secs(3600);
+/// How long a media key waits for the answer whose device sent it. After that the device counts as not signed.
+const SIGNED_WITHIN: Duration = Duration::from_secs(2);
 /// How many pages of 100 events are fetched to fill a gap.
 const GAP_PAGES: usize = 10;
 
@@ -164,18 +169,27 @@ impl Reader {
         if raw.get_field::<String>("type").ok().flatten().as_deref() != Some(MEDIA_KEY) {
             return;
         }
-        let EncryptionInfo { sender, sender_device, verification_state, .. } = encryption_info;
+        let EncryptionInfo { sender, sender_device, .. } = encryption_info;
         let (Some(sender_device), Ok(Some(content))) = (sender_device, raw.get_field::<Value>("content")) else {
             tracing::warn!(user = %self.user.user_id(), %sender, "a media key came without a sending device, passed over");
             return;
         };
-        let device_signed = matches!(
-            verification_state,
-            VerificationState::Verified | VerificationState::Unverified(VerificationLevel::UnverifiedIdentity)
-        );
+        let asked = tokio::time::timeout(SIGNED_WITHIN, self.is_signed(&sender, &sender_device)).await;
+        let device_signed = asked.unwrap_or(false);
         let to = self.user.user_id().to_owned();
         let key = MediaKeyEvent { to, sender, sender_device, device_signed, content };
         self.inner.emit(MatrixEvent::MediaKey(key)).await;
+    }
+
+    /// Whether a device is signed by its owner's identity. One that is not known yet is asked for.
+    async fn is_signed(&self, user: &UserId, device: &DeviceId) -> bool {
+        let encryption = self.user.0.client.encryption();
+        let known = async || encryption.get_device(user, device).await.ok().flatten();
+        let mut found = known().await;
+        if found.is_none() && encryption.request_user_identity(user).await.is_ok() {
+            found = known().await;
+        }
+        found.is_some_and(|d| d.is_cross_signed_by_owner())
     }
 
     async fn room(&mut self, room: &Room, update: JoinedRoomUpdate, new: bool, since: Option<&str>) {

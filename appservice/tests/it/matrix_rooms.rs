@@ -29,21 +29,22 @@ async fn an_encrypted_room_hears_and_is_heard_and_nothing_goes_in_clear() {
     let room = alice.encrypted_room(&[]).await;
     client.sync_once(SyncSettings::default()).await.unwrap();
     let alices = client.get_room(&room).unwrap();
-    alices.send(RoomMessageEventContent::text_plain("said before the bot came")).await.unwrap();
+    let before = alices.send(RoomMessageEventContent::text_plain("said before the bot came")).await.unwrap();
+    let root = before.response.event_id;
     alice.done("POST", &format!("rooms/{room}/invite"), json!({ "user_id": bot.user_id() })).await;
     events.wait("room", |e| matches!(e, MatrixEvent::RoomReady { room: r } if *r == room).then_some(())).await;
 
     // Heard: what alice says to the bot, encrypted, in a thread, with a mention.
     client.sync_once(SyncSettings::default()).await.unwrap();
     let content = json!({ "msgtype": "m.text", "body": "!call help", "m.mentions": { "user_ids": [bot.user_id()] },
-        "m.relates_to": { "rel_type": "m.thread", "event_id": "$root" } });
+        "m.relates_to": { "rel_type": "m.thread", "event_id": root } });
     let sent = alices.send_raw("m.room.message", content).await.unwrap().response.event_id;
     let heard = events.wait("message", message).await;
     assert_eq!(
         (heard.event_id, heard.body.as_str(), heard.encrypted, heard.mentions_bot),
         (sent, "!call help", true, true)
     );
-    assert_eq!((heard.thread.unwrap().as_str(), heard.sender), ("$root", alice.user.clone()));
+    assert_eq!((heard.thread.unwrap(), heard.sender), (root.clone(), alice.user.clone()));
 
     // Sent twice with one id: one event, encrypted on the wire, readable by alice.
     let content = json!({ "msgtype": "m.notice", "body": "a call begins" });
@@ -97,12 +98,12 @@ async fn an_encrypted_room_hears_and_is_heard_and_nothing_goes_in_clear() {
     alices.send(RoomMessageEventContent::text_plain("said while it was away")).await.unwrap();
     let (matrix, mut events) = lab.matrix().await;
     assert_eq!(events.wait("message", message).await.body, "said while it was away");
-    let reaction = json!({ "m.relates_to": { "rel_type": "m.annotation", "event_id": "$card", "key": "✅" } });
+    let reaction = json!({ "m.relates_to": { "rel_type": "m.annotation", "event_id": root, "key": "✅" } });
     let path = format!("rooms/{room}/send/m.reaction/r1");
     let reaction_id = alice.done("PUT", &path, reaction).await["event_id"].as_str().unwrap().to_owned();
     let (id, key) = events
         .wait("reaction", |e| match e {
-            MatrixEvent::Reaction { event_id, key, target, .. } if target == "$card" => {
+            MatrixEvent::Reaction { event_id, key, target, .. } if *target == root => {
                 Some((event_id.to_string(), key.clone()))
             }
             _ => None,

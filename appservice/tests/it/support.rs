@@ -51,7 +51,7 @@ async fn answers(url: &str) {
 
 /// Synapse, the registration that it read, and Roomtone's HTTP side, served.
 pub(crate) struct Lab {
-    pub(crate) dir: tempfile::TempDir,
+    _dir: tempfile::TempDir,
     pub(crate) url: String,
     pub(crate) config: Config,
     pub(crate) registration: Registration,
@@ -111,7 +111,7 @@ permissions: {{ '@alice:{SERVER}': user, '@mallory:{SERVER}': block }}",
             answers(&format!("http://127.0.0.1:{livekit_port}/")).await;
         }
         let server = tokio_util::task::AbortOnDropHandle::new(server);
-        Self { dir, url, config, registration, http, http_url, _server: server, _synapse: synapse, livekit }
+        Self { _dir: dir, url, config, registration, http, http_url, _server: server, _synapse: synapse, livekit }
     }
 
     /// Starts Roomtone's Matrix side.
