@@ -224,6 +224,8 @@ async fn taking_words_back_leaves_nothing_of_them() {
     archive.shown_by(call, &[two], unsent).await.unwrap();
     archive.save_notes(call, &notes("secret and fine plans")).await.unwrap();
 
+    assert_eq!(archive.withdraw_party_words(call, "@carol:hs").await.unwrap(), Withdrawn::default());
+    assert!(archive.notes(call).await.unwrap().is_some(), "who said nothing took the notes away");
     let out = archive.withdraw_party_words(call, PHONE).await.unwrap();
     assert_eq!((out.utterances, out.notes, out.captions.as_slice()), (2, true, &[event_id!("$hers").to_owned()][..]));
     assert!(out.under_way.is_empty());

@@ -276,22 +276,25 @@ impl Tx {
     }
 
     /// Deletes all that a party said in a call: utterances, their words in the index, captions not yet sent, and the notes
-    /// (which rest on them; the desk makes them again). What others have seen is in the answer.
+    /// (which rest on them; the desk makes them again). What others have seen is in the answer: record its mending in the
+    /// same transaction. Where the party said nothing, nothing changes.
     ///
     /// # Errors
-    /// What the database says.
+    /// [`ArchiveError::NoSuchCall`], or what the database says.
     pub async fn withdraw_party_words(&mut self, call: CallId, party: &str) -> Result<Withdrawn, ArchiveError> {
         let id = &call.as_bytes()[..];
         let hash = self.keys(call).await?.party(party);
-        let mut out = Withdrawn::default();
         let rows: Vec<(i64, Option<String>)> =
             sqlx::query_as("SELECT utterance, caption_event FROM utterances WHERE call_id = ? AND party = ?")
                 .bind(id)
                 .bind(&hash[..])
                 .fetch_all(&mut *self.sql)
                 .await?;
-        let captions: BTreeSet<String> = rows.iter().filter_map(|(_, event)| event.clone()).collect();
-        out.utterances = rows.len();
+        if rows.is_empty() {
+            return Ok(Withdrawn::default());
+        }
+        let mut out = Withdrawn { utterances: rows.len(), ..Withdrawn::default() };
+        let captions: BTreeSet<String> = rows.into_iter().filter_map(|(_, event)| event).collect();
         out.captions = captions.into_iter().filter_map(|e| OwnedEventId::try_from(e).ok()).collect();
         sqlx::query(
             "DELETE FROM words WHERE call_id = ?1 AND utterance IN (SELECT utterance FROM utterances WHERE call_id = ?1 AND party = ?2)",

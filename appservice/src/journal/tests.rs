@@ -269,6 +269,30 @@ async fn done_bodies_are_wiped() {
 }
 
 #[tokio::test]
+async fn a_long_journal_is_not_read_through_for_the_next_effect() {
+    let (_dir, _path, archive) = fresh().await;
+    for sql in [HEAD, LANES] {
+        let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));
+        let plan: Vec<(i64, i64, i64, String)> =
+            sqlx::query_as(explain).bind("thread/x").fetch_all(&archive.inner.reader).await.unwrap();
+        assert!(plan.iter().any(|step| step.3.contains("effects_unfinished")), "{plan:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_lane_with_something_under_way_is_not_offered() {
+    let (_dir, _path, archive) = fresh().await;
+    let journal = archive.journal();
+    journal.record(&send("one", Purpose::Notice, None)).await.unwrap();
+    journal.record(&send("two", Purpose::Notice, None)).await.unwrap();
+    assert_eq!(journal.lanes().await.unwrap(), [Lane::thread(CALL)]);
+    let one = next(&journal).await.unwrap();
+    assert!(journal.lanes().await.unwrap().is_empty());
+    journal.failed(one.id, &Failure::NotDone).await.unwrap();
+    assert_eq!(journal.lanes().await.unwrap(), [Lane::thread(CALL)]);
+}
+
+#[tokio::test]
 async fn transaction_ids_of_two_databases_differ() {
     let (_d1, _p1, one) = fresh().await;
     let (_d2, _p2, two) = fresh().await;
