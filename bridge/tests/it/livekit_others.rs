@@ -32,7 +32,6 @@ async fn livekits_own_client_hears_us_and_we_hear_it_while_it_sends_video() {
         phone.hears("browser", BROWSER, &[PHONE]).await;
         let said = tokio::task::spawn_blocking(move || client.wait_with_output()).await.unwrap().unwrap();
         let said = String::from_utf8_lossy(&said.stdout).into_owned();
-        println!("{said}{:?}", phone.participant.stats());
         assert!(said.contains("tone 500 Hz"), "{said}");
         phone.told(SfuEvent::ParticipantLeft(who("browser"))).await;
         assert_eq!(phone.participant.stats().interruptions, 0);

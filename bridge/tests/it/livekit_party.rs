@@ -140,20 +140,28 @@ impl Party {
         self.record.lock().unwrap().heard[&who(from)].1.clone()
     }
 
-    /// Hears this one's tone at its level, and none of the others'.
+    /// Hears this one's tone at its level, without gaps, and none of the others'. A machine that is busy with other tests
+    /// may spoil a second: one of six must be good, and in none may there be what must not be heard.
     pub async fn hears(&self, from: &str, hz: f32, not: &[f32]) {
         // The first second has the start of the stream in it.
         let _ = self.fresh_second(from).await;
-        let pcm = self.fresh_second(from).await;
-        let level = tone_level(&pcm, 8_000, hz);
-        assert!((level + 12.0).abs() < 1.0, "{from}'s {hz} Hz has {level} dB");
-        for &other in not {
-            let level = tone_level(&pcm, 8_000, other);
-            assert!(level < -50.0, "{other} Hz in {from}'s stream has {level} dB");
+        let mut seen = Vec::new();
+        for _ in 0..6 {
+            let pcm = self.fresh_second(from).await;
+            for &other in not {
+                let level = tone_level(&pcm, 8_000, other);
+                assert!(level < -45.0, "{other} Hz in {from}'s stream has {level} dB");
+            }
+            let (level, gaps) = (tone_level(&pcm, 8_000, hz), self.gaps(from));
+            if (level + 12.0).abs() < 1.0 && gaps < 3 {
+                return;
+            }
+            seen.push((level, gaps));
         }
+        panic!("{from}'s {hz} Hz, in dB and gaps of each second: {seen:?}");
     }
 
-    pub fn gaps(&self, from: &str) -> u32 {
+    fn gaps(&self, from: &str) -> u32 {
         self.record.lock().unwrap().heard.get(&who(from)).map_or(0, |h| h.2)
     }
 
