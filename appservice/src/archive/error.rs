@@ -42,7 +42,7 @@ pub enum ArchiveError {
 }
 
 impl ArchiveError {
-    pub(crate) fn malformed(table: &'static str, what: impl ToString) -> Self {
-        Self::Malformed { table, what: what.to_string() }
+    pub(crate) fn malformed(table: &'static str, what: impl Into<String>) -> Self {
+        Self::Malformed { table, what: what.into() }
     }
 }

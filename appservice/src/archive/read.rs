@@ -29,7 +29,7 @@ pub(crate) fn open_json<T: DeserializeOwned>(
 }
 
 pub(crate) fn event(table: &'static str, id: Option<String>) -> Result<Option<OwnedEventId>, ArchiveError> {
-    id.map(|id| OwnedEventId::try_from(id).map_err(|e| ArchiveError::malformed(table, e))).transpose()
+    id.map(|id| OwnedEventId::try_from(id).map_err(|e| ArchiveError::malformed(table, e.to_string()))).transpose()
 }
 
 pub(crate) fn id16(table: &'static str, bytes: &[u8]) -> Result<[u8; 16], ArchiveError> {
@@ -110,7 +110,7 @@ impl Archive {
         let keys = self.open_call_keys(&row.room_id, &row.room_key, id, &row.call_key)?;
         Ok(CallRecord {
             id,
-            room: OwnedRoomId::try_from(row.room_id).map_err(|e| ArchiveError::malformed("calls", e))?,
+            room: OwnedRoomId::try_from(row.room_id).map_err(|e| ArchiveError::malformed("calls", e.to_string()))?,
             started: from_millis(row.started_ms),
             ended: row.ended_ms.map(from_millis),
             state: match row.state.as_str() {
@@ -130,7 +130,8 @@ impl Archive {
     /// [`ArchiveError::NoSuchCall`], or what the database says.
     pub async fn parties(&self, call: CallId) -> Result<Vec<PartyRecord>, ArchiveError> {
         let keys = self.read_keys(call).await?;
-        let rows: Vec<(Vec<u8>, Vec<u8>, i64, Option<i64>)> = sqlx::query_as(
+        type Row = (Vec<u8>, Vec<u8>, i64, Option<i64>);
+        let rows: Vec<Row> = sqlx::query_as(
             "SELECT party, details, joined_ms, left_ms FROM parties WHERE call_id = ? ORDER BY joined_ms, party",
         )
         .bind(&call.as_bytes()[..])
@@ -271,7 +272,7 @@ impl Archive {
     ) -> Result<NumberLink, ArchiveError> {
         let place = link_place(id16("number_links", &hash)?);
         let LinkDetails { number, by } = open_json(&self.inner.keys.numbers, &place, "number_links", &sealed)?;
-        let room = OwnedRoomId::try_from(room).map_err(|e| ArchiveError::malformed("number_links", e))?;
+        let room = OwnedRoomId::try_from(room).map_err(|e| ArchiveError::malformed("number_links", e.to_string()))?;
         Ok(NumberLink { number, room, by, at: from_millis(at) })
     }
 

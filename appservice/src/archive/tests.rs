@@ -1,5 +1,6 @@
 //! The archive as its users see it, and as a thief of the disk does.
 
+use std::io::{BufRead, Write};
 use std::path::Path;
 
 use bridge::ids::E164;
@@ -339,4 +340,52 @@ async fn writers_wait_for_one_another_and_readers_for_nobody() {
         other.await.unwrap();
     }
     assert_eq!(archive.utterances(call).await.unwrap().len(), 21);
+}
+
+const CHILD_DIR: &str = "ROOMTONE_TEST_KILLED_WRITER_DIR";
+
+#[tokio::test]
+#[ignore = "the child of the test below: writes until it is killed"]
+async fn killed_writer() {
+    let Some(dir) = std::env::var_os(CHILD_DIR) else { return };
+    let archive = open(Path::new(&dir)).await;
+    let call = begin_call(&archive, 1, 1_000).await;
+    for n in 0.. {
+        let id = said(&archive, call, BOB, 2_000 + n, &format!("word{n} of many")).await;
+        archive.journal().record(&caption(call, EffectId::named(call, &format!("{n}")), BOB, "word")).await.unwrap();
+        writeln!(std::io::stdout(), "stored {} {n}", id.0).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_survives_kill_9() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "archive::tests::killed_writer", "--ignored", "--nocapture"])
+        .env(CHILD_DIR, dir.path())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stored = Vec::new();
+    for line in std::io::BufReader::new(child.stdout.take().unwrap()).lines() {
+        let Ok(line) = line else { break };
+        let Some((id, n)) = line.strip_prefix("stored ").and_then(|l| l.split_once(' ')) else { continue };
+        stored.push((UtteranceId(id.parse().unwrap()), format!("word{n} of many")));
+        if stored.len() == 25 {
+            child.kill().unwrap();
+        }
+    }
+    child.wait().unwrap();
+    assert!(stored.len() >= 25, "the child stored {} only", stored.len());
+
+    let archive = open(dir.path()).await;
+    let call = archive.open_calls().await.unwrap()[0].id;
+    let there: Vec<_> = archive.utterances(call).await.unwrap().into_iter().map(|u| (u.id, u.text)).collect();
+    for one in &stored {
+        assert!(there.contains(one), "{:?} was acknowledged and is gone", one.0);
+    }
+    assert!(archive.journal().pending().await.unwrap().len() >= stored.len());
+    let last = stored.last().unwrap();
+    let word = last.1.split(' ').next().unwrap();
+    assert_eq!(archive.search(&room(), word, 5).await.unwrap()[0].place, HitPlace::Utterance(last.0));
 }

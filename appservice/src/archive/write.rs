@@ -80,8 +80,9 @@ pub(super) fn link_place(hash: [u8; 16]) -> Place {
 }
 
 pub(crate) fn seal_json<T: Serialize>(key: &Secret, place: &Place, value: &T) -> Result<Vec<u8>, ArchiveError> {
-    let plain =
-        Zeroizing::new(serde_json::to_vec(value).map_err(|e| ArchiveError::malformed("what is to be stored", e))?);
+    let plain = Zeroizing::new(
+        serde_json::to_vec(value).map_err(|e| ArchiveError::malformed("what is to be stored", e.to_string()))?,
+    );
     Ok(key.seal(place, &plain)?)
 }
 

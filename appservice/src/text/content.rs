@@ -73,7 +73,7 @@ fn encode(text: &str) -> String {
     for b in text.bytes() {
         match b {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'!' | b'$' | b':' | b'-' | b'.' | b'_' | b'~' => {
-                out.push(b.into())
+                out.push(b.into());
             }
             b => {
                 let _ = write!(out, "%{b:02X}");
