@@ -121,11 +121,14 @@ impl Config {
         // The text is read typed first: only so does an error know its line.
         let from_file: Self = serde_yaml_ng::from_str(text).map_err(|e| invalid(e.to_string()))?;
         let mut tree: serde_yaml_ng::Value = serde_yaml_ng::from_str(text).map_err(|e| invalid(e.to_string()))?;
-        let changed = environment::overlay(&mut tree, environment)?;
-        let mut config = match changed.last() {
-            None => from_file,
-            Some(_) => serde_yaml_ng::from_value(tree)
-                .map_err(|e| ConfigError::Environment { variable: changed.join(", "), message: e.to_string() })?,
+        let before = tree.clone();
+        environment::overlay(&mut tree, environment, |tree| {
+            serde_yaml_ng::from_value::<Self>(tree.clone()).map(drop).map_err(|e| e.to_string())
+        })?;
+        let mut config = if tree == before {
+            from_file
+        } else {
+            serde_yaml_ng::from_value(tree).map_err(|e| invalid(e.to_string()))?
         };
         config.complete()?;
         Ok(config)

@@ -26,11 +26,12 @@ const TOP: [&str; 11] = [
     "limits",
 ];
 
-/// Lays the variables over `tree`; the names of those that were used come back, in order.
+/// Lays the variables over `tree`, one after the other; `fits` says whether the whole can still be read.
 pub(super) fn overlay(
     tree: &mut Value,
     environment: impl IntoIterator<Item = (String, String)>,
-) -> Result<Vec<String>, ConfigError> {
+    fits: impl Fn(&Value) -> Result<(), String>,
+) -> Result<(), ConfigError> {
     let mut found: Vec<(String, Vec<String>, String)> = environment
         .into_iter()
         .filter_map(|(name, value)| {
@@ -41,34 +42,42 @@ pub(super) fn overlay(
         })
         .collect();
     found.sort();
-    for (name, path, value) in &mut found {
+    for (name, path, text) in &mut found {
         let bad = |message: String| ConfigError::Environment { variable: name.clone(), message };
-        let mut value = Value::String(std::mem::take(value));
+        let mut text = std::mem::take(text);
         let is_file_key = FILE_KEYS.iter().any(|key| key.iter().eq(path.iter()));
         if let Some(last) = path.last_mut()
             && !is_file_key
             && let Some(short) = last.strip_suffix("_file")
         {
             *last = short.to_owned();
-            let file = PathBuf::from(value.as_str().unwrap_or_default());
-            let text =
-                std::fs::read_to_string(&file).map_err(|source| ConfigError::Unreadable { path: file, source })?;
-            value = Value::String(text.trim().to_owned());
-        } else if let Some(text) = value.as_str() {
-            // Numbers, booleans and lists are written as in YAML; what is no YAML is a word.
-            value = match serde_yaml_ng::from_str::<Value>(text) {
-                Ok(v @ (Value::Bool(_) | Value::Number(_) | Value::Sequence(_) | Value::Mapping(_))) => v,
-                _ => value,
-            };
+            let file = PathBuf::from(text);
+            text = std::fs::read_to_string(&file)
+                .map_err(|source| ConfigError::Unreadable { path: file, source })?
+                .trim()
+                .to_owned();
         }
-        let (last, sections) = path.split_last().ok_or_else(|| bad("names no key".into()))?;
-        let mut at = &mut *tree;
-        for section in sections {
-            at = entry(at, section).ok_or_else(|| bad(format!("{section} is no section")))?;
+        // Numbers, booleans and lists are written as in YAML, but a secret of digits only is a word: what fits counts.
+        let as_yaml =
+            serde_yaml_ng::from_str(&text).ok().filter(|value: &Value| !value.is_string() && !value.is_null());
+        *place(tree, path).map_err(bad)? = Value::String(text);
+        if let (Err(as_word), Some(as_yaml)) = (fits(tree), as_yaml) {
+            *place(tree, path).map_err(bad)? = as_yaml;
+            fits(tree).map_err(|_| bad(as_word))?;
+        } else {
+            fits(tree).map_err(bad)?;
         }
-        *entry(at, last).ok_or_else(|| bad(format!("{last} is no key of a section")))? = value;
     }
-    Ok(found.into_iter().map(|(name, ..)| name).collect())
+    Ok(())
+}
+
+fn place<'a>(tree: &'a mut Value, path: &[String]) -> Result<&'a mut Value, String> {
+    let (last, sections) = path.split_last().ok_or("names no key")?;
+    let mut at = tree;
+    for section in sections {
+        at = entry(at, section).ok_or_else(|| format!("{section} is no section"))?;
+    }
+    entry(at, last).ok_or_else(|| format!("{last} is no key of a section"))
 }
 
 fn entry<'a>(at: &'a mut Value, key: &str) -> Option<&'a mut Value> {

@@ -65,6 +65,8 @@ fn the_environment_wins_over_the_file_and_reads_secrets_from_files() {
             ("ROOMTONE_LIVEKIT__SECRET_FILE", file.to_str().unwrap()),
             ("ROOMTONE_LIVEKIT__API_KEY_FILE", file.to_str().unwrap()),
             ("ROOMTONE_DATA_DIR", "/somewhere"),
+            ("ROOMTONE_APPSERVICE__TRUSTED_PROXIES", "[10.0.0.1]"),
+            ("ROOMTONE_APPSERVICE__BOT_DISPLAY_NAME", "007"),
             ("ROOMTONE_SYNAPSE_VENV", "not ours"),
         ],
     );
@@ -72,9 +74,12 @@ fn the_environment_wins_over_the_file_and_reads_secrets_from_files() {
     let c = c.unwrap();
     assert_eq!((c.sip.max_calls, c.sip.listen.port(), c.data_dir.to_str().unwrap()), (7, 5070, "/somewhere"));
     assert_eq!(c.livekit.api_key, "from the file");
+    assert_eq!((c.appservice.trusted_proxies.len(), c.appservice.bot_display_name.as_str()), (1, "007"));
     assert_eq!(secrecy::ExposeSecret::expose_secret(&c.livekit.read_secret().unwrap()), "from the file");
     let e = parse(GOOD, &[("ROOMTONE_SIP__MAX_CALLS", "many")]).unwrap_err().to_string();
-    assert!(e.contains("ROOMTONE_SIP__MAX_CALLS") && e.contains("max_calls"), "{e}");
+    assert!(e.contains("ROOMTONE_SIP__MAX_CALLS") && e.contains("many"), "{e}");
+    let e = parse(GOOD, &[("ROOMTONE_SIP__MAX_CALL", "7")]).unwrap_err().to_string();
+    assert!(e.contains("ROOMTONE_SIP__MAX_CALL:") && e.contains("unknown field"), "{e}");
 }
 
 #[test]
