@@ -79,6 +79,11 @@ impl Finals {
         self.waiting_ms
     }
 
+    /// Utterances that workers have in hand.
+    pub fn decoding(&self) -> usize {
+        self.decoding.len()
+    }
+
     /// Utterances that wait.
     pub fn waiting(&self) -> usize {
         self.waiting.len()

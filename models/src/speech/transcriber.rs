@@ -61,6 +61,8 @@ pub struct TranscriberStats {
     pub decoding_ms: u64,
     /// Sound of utterances that waits for a worker now, in ms.
     pub waiting_ms: u64,
+    /// Utterances that workers have in hand now.
+    pub decoding: usize,
 }
 
 /// Ends the threads when the last user goes.
@@ -239,7 +241,12 @@ impl Transcriber {
     /// What happened so far.
     pub fn stats(&self) -> TranscriberStats {
         let state = self.handle.0.lock();
-        TranscriberStats { ears: state.ears.len(), waiting_ms: state.finals.waiting_ms(), ..state.stats }
+        TranscriberStats {
+            ears: state.ears.len(),
+            waiting_ms: state.finals.waiting_ms(),
+            decoding: state.finals.decoding(),
+            ..state.stats
+        }
     }
 }
 
