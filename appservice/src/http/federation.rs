@@ -150,6 +150,7 @@ impl OpenId {
     }
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "for map_err, which gives the error away")]
 fn unreachable(server: &ServerName, cause: impl ToString) -> OpenIdError {
     OpenIdError::Unreachable { server: server.to_owned(), cause: cause.to_string() }
 }

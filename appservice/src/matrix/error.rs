@@ -83,6 +83,7 @@ impl MatrixError {
         }
     }
 
+    #[allow(clippy::needless_pass_by_value, reason = "for map_err, which gives the error away")]
     pub(crate) fn local(what: &'static str, cause: impl ToString) -> Self {
         Self::Local { what, cause: cause.to_string() }
     }

@@ -15,8 +15,8 @@ pub const POLICY: &str = "io.roomtone.policy";
 /// A number that is linked to the room: a state event of ours whose state key is the number.
 pub const LINK: &str = "io.roomtone.link";
 
-/// Something happened in Matrix. Events of a room come in its order; the same event can come twice after a crash,
-/// so that who acts on one asks by its event id whether it was done.
+/// Something happened in Matrix. Events of a room come in its order. None is lost by a crash, but the same one can come
+/// twice after it, so that who acts on one asks by its event id whether it was done.
 #[derive(Debug, Clone)]
 pub enum MatrixEvent {
     /// The bot is in this room and knows its state: told for each joined room at the start, then for each new one.

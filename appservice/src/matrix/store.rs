@@ -55,7 +55,7 @@ pub(crate) async fn open(inner: &Inner, localpart: &str, connections: usize) -> 
                     return Ok(Opened { client, user_id, device_id });
                 }
                 Err(error) => {
-                    tracing::error!(user = %user_id, %error, "the store does not open, a fresh device is made")
+                    tracing::error!(user = %user_id, %error, "the store does not open, a fresh device is made");
                 }
             }
         }
@@ -83,6 +83,7 @@ fn known_device(dir: &Path, user: &UserId) -> Option<OwnedDeviceId> {
     (file.user_id == user && dir.join(CRYPTO_FILE).exists()).then_some(file.device_id)
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "for map_err, which gives the error away")]
 fn store_error(path: &Path, cause: impl ToString) -> MatrixError {
     MatrixError::Store { path: path.to_owned(), cause: cause.to_string() }
 }

@@ -1,5 +1,6 @@
 //! A user's sync loop: asks, hands the answer to `timeline`, backs off when the homeserver is away.
 use std::{
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -40,9 +41,16 @@ pub(crate) fn settings(timeline: bool, timeout: Duration) -> SyncSettings {
 
 /// Syncs until `stop`. The first answer comes at once, whether or not anything is new.
 pub(crate) async fn run(inner: Arc<Inner>, user: VirtualUser, stop: CancellationToken) {
+    let inner_dir = inner.store_dir.clone();
     let mut reader = Reader::new(inner, user.clone());
     reader.start().await;
     let mut since = saved_token(&user).await;
+    let mark = user.0.is_bot.then(|| Mark::beside_store(&inner_dir, user.user_id().localpart()));
+    if let (Some(mark), Some(since)) = (&mark, &since)
+        && let Some(handled) = mark.read().filter(|handled| handled != since)
+    {
+        reader.catch_up(&handled, since).await;
+    }
     let mut failures = 0_u32;
     let mut first = true;
     loop {
@@ -62,6 +70,9 @@ pub(crate) async fn run(inner: Arc<Inner>, user: VirtualUser, stop: Cancellation
                 tokio::select! {
                     () = reader.read(response, since.as_deref()) => {}
                     () = stop.cancelled() => return,
+                }
+                if let Some(mark) = &mark {
+                    mark.write(&next);
                 }
                 since = Some(next);
                 user.0.beat.send_replace(Some(Instant::now()));
@@ -88,4 +99,27 @@ pub(crate) async fn run(inner: Arc<Inner>, user: VirtualUser, stop: Cancellation
 async fn saved_token(user: &VirtualUser) -> Option<String> {
     let saved = user.0.client.state_store().get_kv_data(StateStoreDataKey::SyncToken).await;
     saved.ok().flatten().and_then(StateStoreDataValue::into_sync_token)
+}
+
+/// Up to where the desk has been told. The SDK keeps its own token before anybody has read the answer: what came in an
+/// answer that a kill cut off would otherwise be lost.
+struct Mark(PathBuf);
+
+impl Mark {
+    fn beside_store(store: &Path, localpart: &str) -> Self {
+        Self(store.join(localpart).join("told.token"))
+    }
+
+    fn read(&self) -> Option<String> {
+        std::fs::read_to_string(&self.0).ok().filter(|token| !token.is_empty())
+    }
+
+    fn write(&self, token: &str) {
+        let fresh = self.0.with_extension("new");
+        // Not synced to the disk: a power cut at worst brings events a second time.
+        let written = std::fs::write(&fresh, token).and_then(|()| std::fs::rename(&fresh, &self.0));
+        if let Err(error) = written {
+            tracing::warn!(path = %self.0.display(), %error, "what was told is not kept");
+        }
+    }
 }

@@ -108,6 +108,25 @@ impl Reader {
         }
     }
 
+    /// Tells what came between two sync tokens: what a kill kept from the desk. It may have been told before.
+    pub(crate) async fn catch_up(&mut self, from: &str, to: &str) {
+        for room in self.user.0.client.joined_rooms() {
+            let mut options = MessagesOptions::forward().from(from);
+            options.to = Some(to.to_owned());
+            options.limit = uint!(100);
+            match room.messages(options).await {
+                Ok(page) => {
+                    for event in page.chunk {
+                        self.timeline(&room, event, true, true).await;
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(room = %room.room_id(), %error, "what came before the restart cannot be fetched");
+                }
+            }
+        }
+    }
+
     fn note_encryption(&self, room: &Room) {
         if room.encryption_state().is_encrypted() {
             self.inner.encrypted.lock().unwrap_or_else(PoisonError::into_inner).insert(room.room_id().to_owned());

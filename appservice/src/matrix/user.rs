@@ -474,10 +474,11 @@ impl VirtualUser {
         let mut asked = BTreeSet::new();
         for (user, device) in recipients {
             let mut found = encryption.get_device(user, device).await.ok().flatten();
-            if found.is_none() && asked.insert(user) {
-                if let Err(error) = encryption.request_user_identity(user).await {
-                    tracing::warn!(%user, error = %MatrixError::sdk("ask for devices", error), "devices are not known");
-                }
+            if found.is_none()
+                && asked.insert(user)
+                && let Err(error) = encryption.request_user_identity(user).await
+            {
+                tracing::warn!(%user, error = %MatrixError::sdk("ask for devices", error), "devices are not known");
             }
             if found.is_none() {
                 found = encryption.get_device(user, device).await.ok().flatten();

@@ -42,7 +42,7 @@ async fn a_media_key_reaches_the_device_it_is_for_and_tells_which_device_sent_it
     assert_eq!(key.sender_device.as_str(), ghost.device_id().as_str());
 
     // What was sent meanwhile waits for the ghost.
-    assert!(bot.send_media_key(&[to_ghost.clone()], &content).await.is_empty());
+    assert!(bot.send_media_key(std::slice::from_ref(&to_ghost), &content).await.is_empty());
     ghost.start_sync().await.unwrap();
     events.wait("media key", |e| key_to(e, ghost.user_id().as_str())).await;
 

@@ -1,10 +1,11 @@
 //! Rooms: invitations, what is heard and what is not, what goes over the wire.
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use appservice::matrix::{MatrixError, MatrixEvent, Message, NewRoom};
 use bridge::ids::E164;
 use matrix_sdk::{config::SyncSettings, ruma::events::room::message::RoomMessageEventContent};
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 
 use crate::support::{Lab, Person, Wish};
 
@@ -212,5 +213,118 @@ async fn many_messages_in_one_breath_are_all_heard_in_order() {
     }
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert!(events.drain().iter().filter_map(message).next().is_none());
+    matrix.stop().await;
+}
+
+/// A way to the homeserver that keeps room keys back until it is told.
+async fn reluctant_way(homeserver: String, release: Arc<Notify>) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let app = axum::Router::new().fallback(async move |request: axum::extract::Request| {
+        let (parts, body) = request.into_parts();
+        let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+        let path = parts.uri.path_and_query().unwrap().to_string();
+        let mut out = reqwest::Client::new().request(parts.method, format!("{homeserver}{path}")).body(body);
+        for name in ["authorization", "content-type"] {
+            if let Some(value) = parts.headers.get(name) {
+                out = out.header(name, value);
+            }
+        }
+        if path.contains("/sendToDevice/m.room.encrypted/") {
+            let release = release.clone();
+            tokio::spawn(async move {
+                release.notified().await;
+                out.send().await.unwrap();
+            });
+            return (axum::http::StatusCode::OK, "{}".into());
+        }
+        let answer = out.send().await.unwrap();
+        (answer.status(), answer.text().await.unwrap())
+    });
+    tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+    url
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_whose_key_comes_late_is_heard_when_it_comes() {
+    let lab = Lab::start(Wish::default()).await;
+    let alice = lab.person("alice").await;
+    let (matrix, mut events) = lab.matrix().await;
+    let room = alice.encrypted_room(&[matrix.bot().user_id().as_str()]).await;
+    events.wait("room", |e| matches!(e, MatrixEvent::RoomReady { room: r } if *r == room).then_some(())).await;
+    let release = Arc::new(Notify::new());
+    let client = alice.client_by(&reluctant_way(lab.url.clone(), release.clone()).await).await;
+    let alices = client.get_room(&room).unwrap();
+    let late = alices.send(RoomMessageEventContent::text_plain("late")).await.unwrap().response.event_id;
+    // A clear event after it shows that the bot has seen both, and has not heard the first.
+    let reaction = json!({ "m.relates_to": { "rel_type": "m.annotation", "event_id": late, "key": "1" } });
+    alice.done("PUT", &format!("rooms/{room}/send/m.reaction/r1"), reaction).await;
+    let first = events
+        .wait("anything of alice's", |e| match e {
+            MatrixEvent::Message(_) => Some("message"),
+            MatrixEvent::Reaction { .. } => Some("reaction"),
+            _ => None,
+        })
+        .await;
+    assert_eq!(first, "reaction");
+    release.notify_one();
+    let heard = events.wait("message", message).await;
+    assert_eq!((heard.body.as_str(), heard.encrypted), ("late", true));
+    matrix.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_send_outlives_the_homeserver_and_gives_one_event() {
+    let mut lab = Lab::start(Wish::default()).await;
+    let alice = lab.person("alice").await;
+    let (matrix, mut events) = lab.matrix().await;
+    let bot = matrix.bot();
+    let room = alice.encrypted_room(&[bot.user_id().as_str()]).await;
+    events.wait("room", |e| matches!(e, MatrixEvent::RoomReady { room: r } if *r == room).then_some(())).await;
+    let content = json!({ "msgtype": "m.notice", "body": "notes" });
+    let before = bot.send(&room, "effect-1", "m.room.message", content.clone()).await.unwrap();
+    lab.homeserver_dies();
+    let sending = tokio::spawn({
+        let (bot, room, content) = (bot.clone(), room.clone(), content.clone());
+        async move { bot.send(&room, "effect-2", "m.room.message", content).await }
+    });
+    lab.homeserver_comes_back().await;
+    let sent = sending.await.unwrap().unwrap();
+    // Known also to the homeserver that was started anew, and to a Roomtone that was.
+    assert_eq!(bot.send(&room, "effect-2", "m.room.message", content.clone()).await.unwrap(), sent);
+    assert_eq!(bot.send(&room, "effect-1", "m.room.message", content.clone()).await.unwrap(), before);
+    matrix.stop().await;
+    drop((bot, matrix));
+    let (matrix, mut events) = lab.matrix().await;
+    events.wait("room", |e| matches!(e, MatrixEvent::RoomReady { room: r } if *r == room).then_some(())).await;
+    assert_eq!(matrix.bot().send(&room, "effect-1", "m.room.message", content).await.unwrap(), before);
+    matrix.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_kill_kept_from_the_desk_comes_after_the_restart() {
+    let lab = Lab::start(Wish::default()).await;
+    let alice = lab.person("alice").await;
+    let (matrix, mut events) = lab.matrix().await;
+    let body = json!({ "preset": "private_chat", "invite": [matrix.bot().user_id()] });
+    let room = alice.done("POST", "createRoom", body).await["room_id"].as_str().unwrap().to_owned();
+    events.wait("room", |e| matches!(e, MatrixEvent::RoomReady { room: r } if r.as_str() == room).then_some(())).await;
+    let mark = lab.config.data_dir.join("store/_roomtone_bot/told.token");
+    let content = json!({ "msgtype": "m.text", "body": "one" });
+    alice.done("PUT", &format!("rooms/{room}/send/m.room.message/m1"), content).await;
+    events.wait("message", message).await;
+    matrix.stop().await;
+    drop(matrix);
+    // As it was when the answer with the second message had come and the desk had not been told.
+    let told = std::fs::read(&mark).unwrap();
+    let (matrix, mut events) = lab.matrix().await;
+    let content = json!({ "msgtype": "m.text", "body": "two" });
+    alice.done("PUT", &format!("rooms/{room}/send/m.room.message/m2"), content).await;
+    assert_eq!(events.wait("message", message).await.body, "two");
+    matrix.stop().await;
+    drop(matrix);
+    std::fs::write(&mark, told).unwrap();
+    let (matrix, mut events) = lab.matrix().await;
+    assert_eq!(events.wait("message", message).await.body, "two");
     matrix.stop().await;
 }

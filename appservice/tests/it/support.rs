@@ -51,14 +51,15 @@ async fn answers(url: &str) {
 
 /// Synapse, the registration that it read, and Roomtone's HTTP side, served.
 pub(crate) struct Lab {
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
     pub(crate) url: String,
     pub(crate) config: Config,
     pub(crate) registration: Registration,
     pub(crate) http: AppState,
     pub(crate) http_url: String,
     _server: tokio_util::task::AbortOnDropHandle<()>,
-    _synapse: Process,
+    synapse: Option<Process>,
+    port: u16,
     livekit: Option<Process>,
 }
 
@@ -111,7 +112,7 @@ permissions: {{ '@alice:{SERVER}': user, '@mallory:{SERVER}': block }}",
             answers(&format!("http://127.0.0.1:{livekit_port}/")).await;
         }
         let server = tokio_util::task::AbortOnDropHandle::new(server);
-        Self { _dir: dir, url, config, registration, http, http_url, _server: server, _synapse: synapse, livekit }
+        Self { dir, url, config, registration, http, http_url, _server: server, synapse: Some(synapse), port, livekit }
     }
 
     /// Starts Roomtone's Matrix side.
@@ -119,6 +120,17 @@ permissions: {{ '@alice:{SERVER}': user, '@mallory:{SERVER}': block }}",
         let key = OperatorKey::load_or_create(&self.config.operator_key_path(), &self.config.data_dir).unwrap();
         let (matrix, events) = Matrix::start(&self.config, &self.registration, &key).await.unwrap();
         (matrix, Events(events))
+    }
+
+    /// Kills the homeserver.
+    pub(crate) fn homeserver_dies(&mut self) {
+        self.synapse = None;
+    }
+
+    /// Starts it again, with the same data.
+    pub(crate) async fn homeserver_comes_back(&mut self) {
+        self.synapse = Some(start_synapse(self.dir.path(), self.port, &self.http_url, true));
+        answers(&format!("{}/health", self.url)).await;
     }
 
     pub(crate) fn livekit_runs(&self) -> bool {
@@ -267,7 +279,12 @@ impl Person {
 
     /// A Matrix client of theirs, with encryption, that syncs.
     pub(crate) async fn client(&self) -> Client {
-        let client = Client::builder().homeserver_url(&self.url).build().await.unwrap();
+        self.client_by(&self.url).await
+    }
+
+    /// As [`Person::client`], by another address of the homeserver.
+    pub(crate) async fn client_by(&self, url: &str) -> Client {
+        let client = Client::builder().homeserver_url(url).build().await.unwrap();
         let session = MatrixSession {
             meta: SessionMeta { user_id: self.user.clone(), device_id: self.device.as_str().into() },
             tokens: SessionTokens { access_token: self.token.clone(), refresh_token: None },
