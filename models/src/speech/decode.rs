@@ -1,7 +1,7 @@
 //! Whisper on one finished utterance.
 //!
 //! The encoder costs the same for 1 s as for 30 s unless it is told to look at less, so its context is scaled to the
-//! utterance ([`audio_context`]; the effect on words and time is in docs/benchmarks.md).
+//! utterance ([`audio_context`]; `examples/rtf.rs` measures the effect on words and time).
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
