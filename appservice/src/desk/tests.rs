@@ -121,7 +121,10 @@ fn nobody_answers_within_a_minute() {
     assert_eq!(then, [Output::SipReject(LEG, CallOutcome::NobodyAnswered), Output::Depart(Attendee::Phone(LEG))]);
     let last = c.tell(Input::Departed(Attendee::Phone(LEG)));
     assert_eq!(last, [Output::Card, Output::Finish]);
-    assert!(matches!(c.desk.card().phones[0].state, PhoneState::Ended { answered: false, outcome: CallOutcome::NobodyAnswered }));
+    assert!(matches!(
+        c.desk.card().phones[0].state,
+        PhoneState::Ended { answered: false, outcome: CallOutcome::NobodyAnswered }
+    ));
 }
 
 #[test]
@@ -138,7 +141,10 @@ fn a_media_server_that_is_down_is_told_to_the_caller_and_on_the_card() {
 fn a_caller_who_gives_up_early_leaves_no_ghost_behind() {
     let mut c = Call::new(false);
     c.rings();
-    assert!(without_cards(c.tell(Input::PhoneEnded(LEG, CallOutcome::Cancelled))).is_empty(), "the ghost is on its way");
+    assert!(
+        without_cards(c.tell(Input::PhoneEnded(LEG, CallOutcome::Cancelled))).is_empty(),
+        "the ghost is on its way"
+    );
     let then = without_cards(c.tell(Input::Attending(Attendee::Phone(LEG))));
     assert_eq!(then, [Output::Depart(Attendee::Phone(LEG))]);
     assert!(c.tell(Input::Departed(Attendee::Phone(LEG))).contains(&Output::Finish));
@@ -264,7 +270,13 @@ fn any_input() -> impl Strategy<Value = Input> {
     let leg = (1..3_u64).prop_map(LegId);
     let who = prop_oneof![Just(bob()), Just(phone()), Just(PartyId::new("@carol:hs"))];
     prop_oneof![
-        leg.clone().prop_map(|leg| Input::PhoneRings { leg, party: PartyId::new(format!("@tel{}:hs", leg.0)), number: None, name: None, paid_seconds: None }),
+        leg.clone().prop_map(|leg| Input::PhoneRings {
+            leg,
+            party: PartyId::new(format!("@tel{}:hs", leg.0)),
+            number: None,
+            name: None,
+            paid_seconds: None
+        }),
         leg.clone().prop_map(Input::PhoneUp),
         leg.clone().prop_map(|l| Input::PhoneEnded(l, CallOutcome::CallerHungUp)),
         (leg, prop_oneof![Just('1'), Just('2'), Just('#')]).prop_map(|(l, d)| Input::Digit(l, d)),
@@ -280,51 +292,92 @@ fn any_input() -> impl Strategy<Value = Input> {
     ]
 }
 
+/// A call whose attendances answer when they are told to, and what is to be true of its outputs at any time.
+struct Watched {
+    call: Call,
+    coming: Vec<Attendee>,
+    going: Vec<Attendee>,
+    inside: Vec<Attendee>,
+    began: bool,
+    finished: bool,
+}
+
+impl Watched {
+    fn tell(&mut self, input: Input) {
+        if !self.finished {
+            let output = self.call.tell(input);
+            self.saw(output);
+        }
+    }
+
+    fn wait(&mut self, ms: u64) {
+        if !self.finished {
+            let output = self.call.wait(Duration::from_millis(ms));
+            self.saw(output);
+        }
+    }
+
+    /// The attendances answer: who was called is in, who was sent away is out.
+    fn answer(&mut self) {
+        for who in std::mem::take(&mut self.going) {
+            self.inside.retain(|w| *w != who);
+            self.tell(Input::Departed(who));
+        }
+        for who in std::mem::take(&mut self.coming) {
+            self.inside.push(who.clone());
+            self.tell(Input::Attending(who));
+        }
+    }
+
+    fn saw(&mut self, output: Vec<Output>) {
+        for o in output {
+            assert!(!self.finished, "nothing comes after the end: {o:?}");
+            match o {
+                Output::Attend(who) => {
+                    assert!(!self.inside.contains(&who), "{who:?} is called twice");
+                    self.began = true;
+                    self.coming.push(who);
+                }
+                Output::Depart(who) => self.going.push(who),
+                Output::Caption(CaptionOutput::Post(t) | CaptionOutput::Edit(t)) => {
+                    assert!(self.call.desk.grants().granted(&t.party), "a caption of somebody who has not granted");
+                }
+                Output::Finish => self.finished = true,
+                _ => {}
+            }
+        }
+    }
+}
+
 proptest! {
-    /// Whatever happens, with attendances that answer sooner or later: who was brought in is taken out before the end,
-    /// the end comes once and is the last word, and captions are only of those who have granted.
+    /// Whatever happens, with attendances that answer sooner or later: the end comes once, is the last word, and finds
+    /// nobody of ours in the call; captions are only of those who have granted.
     #[test]
     fn every_call_ends_once_with_nobody_left_behind(
         notes in prop::bool::ANY,
         inputs in prop::collection::vec((any_input(), 0..4_000_u64, prop::bool::ANY), 0..60),
     ) {
-        let mut c = Call::new(notes);
-        let (mut coming, mut going, mut inside) = (vec![], vec![], vec![]);
-        let mut finished = 0;
-        let closing = [(people(&[]), 7_000, true), (Input::HangUp, 0, true), (people(&[]), 70_000, true), (people(&[]), 0, true), (people(&[]), 0, true), (people(&[]), 30_000, true)];
+        let (coming, going, inside) = (vec![], vec![], vec![]);
+        let mut w = Watched { call: Call::new(notes), coming, going, inside, began: false, finished: false };
         let mut rang = std::collections::BTreeSet::new();
-        let mut any = false;
-        for (input, wait, answer) in inputs.into_iter().chain(closing) {
-            if let Input::PhoneRings { leg, .. } = &input {
-                // Leg numbers are never used twice.
-                if !rang.insert(*leg) { continue }
+        for (input, wait, answer) in inputs {
+            // Leg numbers are never used twice.
+            if matches!(&input, Input::PhoneRings { leg, .. } if !rang.insert(*leg)) {
+                continue;
             }
-            let mut pending = vec![c.tell(input), c.wait(Duration::from_millis(wait))];
+            w.tell(input);
+            w.wait(wait);
             if answer {
-                for who in std::mem::take(&mut going) { pending.push(c.tell(Input::Departed(who))); }
-                for who in std::mem::take(&mut coming) { inside.push(who); pending.push(c.tell(Input::Attending(inside.last().cloned().unwrap()))); }
-            }
-            for o in pending.into_iter().flatten() {
-                prop_assert_eq!(finished, 0, "nothing comes after the end: {:?}", o);
-                match o {
-                    Output::Attend(who) => { any = true; coming.push(who); }
-                    Output::Depart(who) => { inside.retain(|w| *w != who); going.push(who); }
-                    Output::Caption(CaptionOutput::Post(t) | CaptionOutput::Edit(t)) => prop_assert!(c.desk.grants().granted(&t.party)),
-                    Output::Finish => finished += 1,
-                    Output::SipReject(_, CallOutcome::Busy) => {}
-                    _ => {}
-                }
+                w.answer();
             }
         }
-        if any {
-            for _ in 0..4 {
-                for who in std::mem::take(&mut going) { c.tell(Input::Departed(who)); }
-                for who in std::mem::take(&mut coming) { c.tell(Input::Attending(who)); }
-                for o in c.drain().into_iter().chain(c.wait(Duration::from_secs(30))) {
-                    if o == Output::Finish { finished += 1; }
-                }
-            }
-            prop_assert!(inside.is_empty(), "left behind: {:?}", inside);
+        for _ in 0..4 {
+            w.tell(people(&[]));
+            w.tell(Input::HangUp);
+            w.wait(30_000);
+            w.answer();
         }
+        prop_assert_eq!(w.finished, w.began);
+        prop_assert!(w.inside.is_empty(), "left behind: {:?}", w.inside);
     }
 }
