@@ -1,4 +1,6 @@
 //! Rooms: members, state, power, and rooms of our own making.
+use std::time::Duration;
+
 use matrix_sdk::{
     RoomMemberships, RoomState,
     deserialized_responses::RawAnySyncOrStrippedState,
@@ -18,7 +20,7 @@ use super::{
     error::MatrixError,
     event::{CALL_MEMBER, RawStateEvent},
     timeline::RawEvent,
-    user::VirtualUser,
+    user::{Attempt, VirtualUser},
 };
 
 /// A member of a room.
@@ -73,6 +75,14 @@ impl VirtualUser {
         let room = answer["room_id"].as_str().and_then(|id| RoomId::parse(id).ok());
         let room = room.ok_or_else(|| MatrixError::local("make a room", "the answer names none"))?;
         self.0.shared().encrypted.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(room.clone());
+        let made = &room;
+        self.after_syncs(|| {
+            Box::pin(async move {
+                let known = self.room(made)?.encryption_state().is_encrypted();
+                known.then_some(()).ok_or_else(|| MatrixError::local("make a room", "its encryption is not known yet"))
+            })
+        })
+        .await?;
         Ok(room)
     }
 
@@ -177,8 +187,33 @@ impl VirtualUser {
             Ok(bot) if bot.is_joined(room) => bot,
             _ => self.clone(),
         };
-        let room = view.room(room)?;
-        room.power_levels().await.map_err(|e| MatrixError::local("read power levels", e))
+        // A sync can come between the steps in which a homeserver makes a room: what is missing follows in the next.
+        let view = &view;
+        view.after_syncs(|| {
+            Box::pin(async move {
+                let known = view.room(room)?.power_levels().await;
+                known.map_err(|e| MatrixError::local("read power levels", e))
+            })
+        })
+        .await
+    }
+
+    /// Tries again after each sync answer, for 5 s at most, while what is known here is not enough.
+    async fn after_syncs<'a, T>(&'a self, look: impl Fn() -> Attempt<'a, T>) -> Result<T, MatrixError> {
+        let mut beat = self.0.beat.subscribe();
+        let end = tokio::time::Instant::now() + Duration::from_secs(5);
+        loop {
+            let found = look().await;
+            let more = match &found {
+                Err(MatrixError::Local { .. } | MatrixError::NotJoined { .. }) if self.is_syncing() => {
+                    tokio::time::timeout_at(end, beat.changed()).await.is_ok_and(|changed| changed.is_ok())
+                }
+                _ => false,
+            };
+            if !more {
+                return found;
+            }
+        }
     }
 
     /// The power level of `user`; that of a maker of a room of version 12 is `i64::MAX`.

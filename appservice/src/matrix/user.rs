@@ -55,7 +55,7 @@ struct SyncWish {
 }
 
 /// One try of something that is tried on.
-type Attempt<'a, T> = Pin<Box<dyn Future<Output = Result<T, MatrixError>> + Send + 'a>>;
+pub(crate) type Attempt<'a, T> = Pin<Box<dyn Future<Output = Result<T, MatrixError>> + Send + 'a>>;
 
 /// A delayed event's id (MSC4140).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
