@@ -493,6 +493,11 @@ impl Running {
                     self.tell(Told::KeyWorks(member)).await;
                 }
             }
+            SfuEvent::Speaks(who) if !self.hear.admits(&who) => {
+                if let Some(member) = self.known.get(&who).cloned() {
+                    self.tell(Told::Speaks(member)).await;
+                }
+            }
             SfuEvent::ParticipantLeft(who) => {
                 if let Some(Sink::Phone(phone)) = &self.sink {
                     phone.party_left(who);

@@ -1,7 +1,7 @@
 //! What commands do: each message that asks something is answered once, in the thread where it was asked.
 
 use bridge::{ids::E164, time::UnixMillis};
-use matrix_sdk::ruma::{OwnedEventId, OwnedRoomId, OwnedUserId, RoomId};
+use matrix_sdk::ruma::{OwnedRoomId, OwnedUserId, RoomId};
 use serde_json::Value;
 
 use super::{House, finish, paper, switchboard::policy_content};
@@ -284,19 +284,21 @@ impl Run<'_> {
         let (archive, room, sender) = (&self.house.archive, &self.message.room, &self.message.sender);
         let (mut calls, mut utterances) = (0_usize, 0_usize);
         for call in archive.list_calls(room, u32::MAX).await? {
-            let gone = archive.withdraw_party_words(call.id, sender.as_str()).await?;
-            if gone.utterances == 0 {
-                continue;
+            // Words and what is to be mended outside go in one transaction: a crash forgets neither.
+            let mut tx = archive.begin().await?;
+            let gone = tx.withdraw_party_words(call.id, sender.as_str()).await?;
+            let mut shown: Vec<EventRef> = gone.captions.into_iter().map(EventRef::Event).collect();
+            shown.extend(gone.under_way.into_iter().map(EventRef::Effect));
+            shown.extend(call.notes.filter(|_| gone.notes).map(EventRef::Event));
+            for event in shown {
+                tx.record(&self.redaction(event)).await?;
             }
-            calls += 1;
-            utterances += gone.utterances;
-            for caption in gone.captions {
-                self.redact(caption, "the speaker took their words back").await;
+            tx.commit().await?;
+            if gone.utterances > 0 {
+                calls += 1;
+                utterances += gone.utterances;
             }
             if gone.notes {
-                if let Some(notes) = call.notes {
-                    self.redact(notes, "made again without words that were taken back").await;
-                }
                 finish::again(self.house, call.id).await?;
             }
         }
@@ -311,15 +313,15 @@ impl Run<'_> {
         }))
     }
 
-    async fn redact(&self, event: OwnedEventId, reason: &str) {
-        let name = format!("redact-{event}");
+    fn redaction(&self, event: EventRef) -> NewEffect {
+        let id = EffectId::answering(self.message.event_id.as_str(), &format!("redact {}", event.placeholder()));
         let effect = Effect::Redact {
             as_user: self.bot.user_id().to_owned(),
             room: self.message.room.clone(),
-            event: EventRef::Event(event),
-            reason: Some(reason.to_owned()),
+            event,
+            reason: Some("words were taken back".to_owned()),
         };
-        self.record(&name, effect).await;
+        NewEffect { id, call: None, lane: Lane::room(&self.message.room), party: None, effect }
     }
 
     /// Answers, in the thread where it was asked.

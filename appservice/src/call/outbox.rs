@@ -39,16 +39,26 @@ impl Outbox {
         let mut recorded = journal.watch();
         recorded.mark_changed();
         let mut busy: HashSet<Lane> = HashSet::new();
-        let mut lanes: JoinSet<Lane> = JoinSet::new();
+        let mut lanes: JoinSet<(Lane, u64)> = JoinSet::new();
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
                 changed = recorded.changed() => if changed.is_err() { break },
-                Some(lane) = lanes.join_next(), if !lanes.is_empty() => match lane {
-                    Ok(lane) => drop(busy.remove(&lane)),
-                    Err(error) => tracing::error!(%error, "a lane of the outbox panicked: this is a bug"),
-                },
+                Some(lane) = lanes.join_next(), if !lanes.is_empty() => {
+                    match lane {
+                        Ok((lane, began)) => {
+                            busy.remove(&lane);
+                            // What was recorded since is looked for below. Where there is nothing new, the lane is empty,
+                            // or waits for an event of another lane: that one's record will wake us.
+                            if *recorded.borrow() == began {
+                                continue;
+                            }
+                        }
+                        Err(error) => tracing::error!(%error, "a lane of the outbox panicked: this is a bug"),
+                    }
+                }
             }
+            let now = *recorded.borrow_and_update();
             match journal.lanes().await {
                 Ok(waiting) => {
                     for lane in waiting {
@@ -56,7 +66,7 @@ impl Outbox {
                             let (this, stop) = (Arc::clone(&this), stop.clone());
                             lanes.spawn(async move {
                                 this.lane(&lane, &stop).await;
-                                lane
+                                (lane, now)
                             });
                         }
                     }
@@ -78,12 +88,16 @@ impl Outbox {
                 Err(error) => return tracing::error!(lane = lane.as_str(), %error, "the journal cannot be read"),
             };
             let outcome = self.act(&due).await;
-            let written = match &outcome {
+            while let Err(error) = match &outcome {
                 Ok(event) => journal.done(due.id, event.as_deref()).await,
                 Err(failure) => journal.failed(due.id, failure).await,
-            };
-            if let Err(error) = written {
-                return tracing::error!(effect = %due.id, %error, "the journal cannot be written");
+            } {
+                // Until it is written the lane stands still. After a restart the effect is sent again under the same id.
+                tracing::error!(effect = %due.id, %error, "the journal cannot be written, trying again");
+                tokio::select! {
+                    () = tokio::time::sleep(RETRY_LONGEST) => {}
+                    () = stop.cancelled() => return,
+                }
             }
             match outcome {
                 Ok(_) => pause = RETRY_FIRST,

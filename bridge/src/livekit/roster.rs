@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use livekit_protocol::{ParticipantInfo, TrackInfo, TrackSource, TrackType, encryption, participant_info};
+use livekit_protocol::{ParticipantInfo, SpeakerInfo, TrackInfo, TrackSource, TrackType, encryption, participant_info};
 
 use super::hearing::Declared;
 use super::types::{ParticipantIdentity, SfuEvent};
@@ -64,6 +64,15 @@ impl Roster {
         let mut changes = Changes::default();
         self.apply(infos, &mut changes);
         changes
+    }
+
+    /// Who has begun to speak, by the server's word (it reads the level beside each packet, never the sound).
+    pub(super) fn speaking(&self, speakers: &[SpeakerInfo]) -> Vec<SfuEvent> {
+        let active = speakers.iter().filter(|speaker| speaker.active);
+        active
+            .filter_map(|s| self.present.iter().find(|(_, p)| p.sid == s.sid))
+            .map(|(who, _)| SfuEvent::Speaks(who.clone()))
+            .collect()
     }
 
     /// The track with this sid, if it is another's audio.
@@ -176,6 +185,16 @@ mod tests {
         let gone = roster.updated(&[person("a", "PA_1", Disconnected, None), person("a", "PA_1", Disconnected, None)]);
         assert_eq!(gone.events, [SfuEvent::ParticipantLeft(who("a"))]);
         assert!(roster.track("TR_PA_1").is_none());
+    }
+
+    #[test]
+    fn who_speaks_is_told_by_name_and_strangers_are_not() {
+        use participant_info::State::Active;
+        let mut roster = Roster::default();
+        roster.joined("me", &[person("a", "PA_1", Active, Some(false)), person("b", "PA_2", Active, Some(false))]);
+        let speaker = |sid: &str, active| SpeakerInfo { sid: sid.into(), level: 0.5, active };
+        let told = roster.speaking(&[speaker("PA_1", true), speaker("PA_2", false), speaker("PA_0", true)]);
+        assert_eq!(told, [SfuEvent::Speaks(who("a"))]);
     }
 
     #[test]

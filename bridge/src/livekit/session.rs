@@ -475,6 +475,10 @@ impl Session {
                 self.want_offer = true;
             }
             Response::Update(update) => self.changed(roster.updated(&update.participants), told)?,
+            Response::SpeakersChanged(change) => {
+                let events = roster.speaking(&change.speakers);
+                self.changed(Changes { events, new_tracks: Vec::new() }, told)?;
+            }
             Response::Leave(leave) => return Err(told_to_leave(leave.reason(), leave.action())),
             Response::SubscriptionResponse(response) => {
                 tracing::info!(track = response.track_sid, error = response.err, "the sfu could not subscribe us");

@@ -133,6 +133,9 @@ pub enum SfuEvent {
         /// Now muted?
         muted: bool,
     },
+    /// Somebody speaks, says the server. Told now and then while they do, also of those who are not admitted: no sound is
+    /// needed for it.
+    Speaks(ParticipantIdentity),
     /// Sound.
     Frame(RemoteFrame),
     /// Frames come from this participant that no key of theirs opens, or that are not encrypted where they must be:
