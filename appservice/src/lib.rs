@@ -14,6 +14,7 @@ pub mod config;
 pub mod desk;
 pub mod http;
 pub mod journal;
+pub mod masked;
 pub mod matrix;
 pub mod registration;
 pub mod text;

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod check;
+mod log;
 mod run;
 mod weights;
 
@@ -78,7 +79,7 @@ impl Cli {
     /// Does what was asked for.
     #[must_use]
     pub fn run(self) -> ExitCode {
-        log();
+        log::start();
         match self.command {
             Command::Run(settings) => with_config(&settings, |config| block_on(run::run(config))),
             Command::Registration { settings, force } => with_config(&settings, |config| registration(&config, force)),
@@ -86,21 +87,6 @@ impl Cli {
             Command::Models { action } => block_on(weights::run(action)),
         }
         .into()
-    }
-}
-
-fn log() {
-    use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _};
-    let filter = EnvFilter::try_from_env("ROOMTONE_LOG").unwrap_or_else(|_| {
-        EnvFilter::new("info,matrix_sdk=warn,matrix_sdk::http_client=off,matrix_sdk_base=warn,matrix_sdk_crypto=warn,\
-             matrix_sdk_crypto::backups=error,matrix_sdk_crypto::identities=error,str0m=warn,dimpl=warn,rsipstack=warn,sqlx=warn")
-    });
-    let json = std::env::var("ROOMTONE_LOG_FORMAT").is_ok_and(|f| f == "json");
-    let registry = tracing_subscriber::registry().with(filter);
-    if json {
-        registry.with(fmt::layer().json().with_writer(std::io::stderr)).init();
-    } else {
-        registry.with(fmt::layer().with_writer(std::io::stderr)).init();
     }
 }
 

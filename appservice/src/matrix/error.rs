@@ -114,7 +114,10 @@ impl MatrixError {
             };
         }
         match &error {
-            matrix_sdk::Error::Http(e) => Self::Unreachable { what, cause: e.to_string() },
+            // Its text names the identity proxy's address, which is a secret.
+            matrix_sdk::Error::Http(e) => {
+                Self::Unreachable { what, cause: crate::masked::mask(&e.to_string()).into_owned() }
+            }
             _ => Self::Local { what, cause: error.to_string() },
         }
     }
