@@ -81,7 +81,7 @@ async fn write(
 
 /// Writing may compute for a while: not on a thread that carries calls.
 async fn compute(transcript: Transcript) -> anyhow::Result<Notes> {
-    Ok(tokio::task::spawn_blocking(move || ExtractiveWriter::default().write(&transcript)).await?)
+    Ok(tokio::task::spawn_blocking(move || ExtractiveWriter.write(&transcript)).await?)
 }
 
 fn offset(at: UnixMillis, start: UnixMillis) -> i64 {

@@ -37,6 +37,9 @@ use crate::{
 /// Inputs of one call: signalling, no media. Who is ahead waits.
 const INBOX: usize = 128;
 
+/// Both ends: the task keeps one sender, so that none of its channels closes before it does.
+type Channel<T> = (mpsc::Sender<T>, mpsc::Receiver<T>);
+
 /// What the switchboard tells a call.
 #[derive(Debug)]
 pub(crate) enum ToCall {
@@ -122,9 +125,9 @@ pub(crate) struct CallTask {
     ticks: HashMap<OwnedEventId, OwnedUserId>,
     how: HashMap<PartyId, How>,
     tasks: JoinSet<()>,
-    told: (mpsc::Sender<(Attendee, Told)>, mpsc::Receiver<(Attendee, Told)>),
-    phones: (mpsc::Sender<(LegId, PhoneEvent)>, mpsc::Receiver<(LegId, PhoneEvent)>),
-    heard: (mpsc::Sender<Heard>, mpsc::Receiver<Heard>),
+    told: Channel<(Attendee, Told)>,
+    phones: Channel<(LegId, PhoneEvent)>,
+    heard: Channel<Heard>,
     live: watch::Sender<bool>,
     over: bool,
 }

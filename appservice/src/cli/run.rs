@@ -1,6 +1,6 @@
 //! `roomtone run`: everything started in order, and ended in order.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use bridge::sip::{SipConfig, SipEndpoint};
@@ -115,7 +115,11 @@ fn sip_config(config: &Config) -> SipConfig {
 fn hearing(config: &Config) -> Option<Hearing> {
     let folder = config.transcription.models_dir.clone().unwrap_or_else(weights::default_folder);
     let file = |name: &str| weights::named(name).and_then(|w| weights::locate(&w, &folder));
-    let found = file(&config.transcription.model).and_then(|whisper| Ok((whisper, file(weights::DEFAULT_VAD)?)));
+    // A name of the manifest, or any ggml file.
+    let model = &config.transcription.model;
+    let own = [PathBuf::from(model), folder.join(model)].into_iter().find(|path| path.is_file());
+    let whisper = own.map_or_else(|| file(model), Ok);
+    let found = whisper.and_then(|whisper| Ok((whisper, file(weights::DEFAULT_VAD)?)));
     let (whisper, vad) = match found {
         Ok(found) => found,
         Err(error) => {
@@ -124,11 +128,9 @@ fn hearing(config: &Config) -> Option<Hearing> {
         }
     };
     let mut settings = TranscriberConfig::new(whisper, vad);
-    if let Some(language) = &config.transcription.language {
-        settings.language = Some(language.clone());
-    }
+    settings.language.clone_from(&config.transcription.language);
     if let Some(threads) = config.transcription.threads {
-        settings.threads_per_worker = threads;
+        settings.workers = threads.max(1);
     }
     match Transcriber::load(settings) {
         Ok((transcriber, results)) => Some(Hearing::start(transcriber, results)),

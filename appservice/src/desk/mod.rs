@@ -545,8 +545,8 @@ impl Desk {
         self.call_scribe();
         let phones = self.phones.values().any(|p| p.live() || p.departing);
         let scribing = matches!(self.scribe, Scribe::Arriving | Scribe::In | Scribe::Leaving);
-        let anything = !self.phones.is_empty() || self.started.is_some();
-        if anything && !phones && !scribing && !(self.scribe_wanted() && self.scribe == Scribe::Out) {
+        let begun = !self.phones.is_empty() || self.started.is_some();
+        if begun && !phones && !scribing {
             self.close(now);
         } else if self.card_dirty && self.card_sent.is_none_or(|at| now.mono >= at + CARD_EVERY) {
             self.card_dirty = false;
