@@ -105,7 +105,7 @@ mod tests {
             // A digit right after would belong to the number.
             let line = format!("{before}{GHOST_PREFIX}{number}|{after}");
             let masked = mask(&line);
-            let whole = format!("{}{}", GHOST_PREFIX, number);
+            let whole = format!("{GHOST_PREFIX}{number}");
             proptest::prop_assert!(!masked.contains(&whole));
         }
     }
