@@ -44,7 +44,7 @@ const TURNS: &[(Side, &str, &str)] = &[
         "To mute or unmute yourself. When you are muted you cannot send audio to other participants. However, you will still hear audio from other unmuted participants.",
     ),
     (Side::Phone, "vm-nobox", "You cannot reply to this message because the sender does not have a mailbox."),
-    (Side::Room, "vm-tmpexists", "There is a temporary greeting which overrides your standard greeting."),
+    (Side::Room, "vm-tmpexists", "There is a temporary greeting which overrides your standard greetings."),
     (Side::Phone, "privacy-unident", "The party you are trying to reach does not accept unidentified calls."),
 ];
 

@@ -3,15 +3,14 @@
 //! The order is what makes us visible (design rule 1): token first, so that nothing is announced that cannot be;
 //! then the membership; then the SFU. Out again the other way round.
 
-use std::{
-    collections::HashMap,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use bridge::{
     ids::E164,
-    livekit::{Admitted, CloseReason, Encryption, JoinOptions, MediaKey, Participant, ParticipantIdentity, RemoteFrame, SfuError, SfuEvent},
+    livekit::{
+        Admitted, CloseReason, Encryption, JoinOptions, MediaKey, Participant, ParticipantIdentity, RemoteFrame,
+        SfuError, SfuEvent,
+    },
     matrixrtc::{
         DelayId, KeyOutput, MEMBER_EVENT, Member, ReceivedKey, Roster, Session, SessionInput, SessionOutput,
         SessionTimers, Transport, key_content,
@@ -478,7 +477,8 @@ impl Running {
         };
         match event {
             SfuEvent::Up => {
-                if let (Some(participant), Some(membership_event)) = (self.media.clone(), self.membership_event.take()) {
+                if let (Some(participant), Some(membership_event)) = (self.media.clone(), self.membership_event.take())
+                {
                     self.tell(Told::In { membership_event, participant }).await;
                 }
             }
@@ -559,5 +559,8 @@ fn fresh_key() -> Option<MediaKey> {
 }
 
 fn host_of(url: &str) -> String {
-    reqwest::Url::parse(url).ok().and_then(|u| u.host_str().map(str::to_owned)).unwrap_or_else(|| "the media server".to_owned())
+    reqwest::Url::parse(url)
+        .ok()
+        .and_then(|u| u.host_str().map(str::to_owned))
+        .unwrap_or_else(|| "the media server".to_owned())
 }

@@ -55,12 +55,8 @@ pub(crate) async fn answer(
     }
     let bot = house.matrix.bot();
     let names = [bot.user_id().as_str(), bot.user_id().localpart(), &house.config.appservice.bot_display_name];
-    let heard = Heard {
-        body: &message.body,
-        direct: message.direct,
-        mentions_bot: message.mentions_bot,
-        bot_names: &names,
-    };
+    let heard =
+        Heard { body: &message.body, direct: message.direct, mentions_bot: message.mentions_bot, bot_names: &names };
     let command = commands::read(&heard)?;
     match house.archive.handle_once(&message.event_id, UnixMillis::now()).await {
         Ok(true) => {}
@@ -91,7 +87,10 @@ impl Run<'_> {
         let room = &self.message.room;
         // In an encrypted room a clear event could be anybody's, the homeserver's too.
         if !self.message.encrypted && self.bot.is_encrypted(room).await.unwrap_or(true) {
-            return (text::plain_answer("That message came unencrypted into an encrypted room, so I did not act on it."), None);
+            return (
+                text::plain_answer("That message came unencrypted into an encrypted room, so I did not act on it."),
+                None,
+            );
         }
         let who = match self.who().await {
             Ok(who) => who,
@@ -107,7 +106,10 @@ impl Run<'_> {
             Ok(done) => done,
             Err(error) => {
                 tracing::error!(%room, %error, "a command failed");
-                (text::plain_answer("That did not work: something failed on my side. The operator's log says what."), None)
+                (
+                    text::plain_answer("That did not work: something failed on my side. The operator's log says what."),
+                    None,
+                )
             }
         }
     }
@@ -121,7 +123,10 @@ impl Run<'_> {
             Command::Link(number) => {
                 let taken = archive.room_of_number(&number).await?.is_some_and(|other| other != *room);
                 if taken {
-                    return Ok((say("That number rings another room already. It has to be unlinked there first."), None));
+                    return Ok((
+                        say("That number rings another room already. It has to be unlinked there first."),
+                        None,
+                    ));
                 }
                 archive.link_number(&number, room, Some(sender), UnixMillis::now()).await?;
                 (say(&format!("{} rings this room from now on.{}", number.reveal(), self.power_hint().await)), None)
@@ -138,7 +143,9 @@ impl Run<'_> {
             Command::Agree if !self.in_call(sender.as_str()) => {
                 (say("You are not in this room's call. Join it, then agree."), None)
             }
-            Command::Agree => (say("You are heard from now on. `!notes stop` ends it."), Some(Ask::Agree(sender.clone()))),
+            Command::Agree => {
+                (say("You are heard from now on. `!notes stop` ends it."), Some(Ask::Agree(sender.clone())))
+            }
             Command::Stop => (say("You are not heard from now on."), Some(Ask::Withdraw(sender.clone()))),
             Command::Status => (self.status().await?, None),
             Command::Policy => (text::policy(&self.policy_view(self.facts.notes, None)), None),
@@ -159,7 +166,9 @@ impl Run<'_> {
         let link_level = settings_level;
         let mut may_set = Vec::new();
         for member in self.bot.members(room).await? {
-            if !self.house.matrix.is_ours(member.user.as_str()) && self.bot.user_power(room, &member.user).await? >= settings_level {
+            if !self.house.matrix.is_ours(member.user.as_str())
+                && self.bot.user_power(room, &member.user).await? >= settings_level
+            {
                 may_set.push(member.display_name.unwrap_or_else(|| member.user.to_string()));
             }
         }
@@ -210,7 +219,8 @@ impl Run<'_> {
 
     async fn numbers(&self) -> anyhow::Result<Vec<E164>> {
         let linked = self.house.archive.numbers_of_room(&self.message.room).await?;
-        let mut all: Vec<E164> = linked.into_iter().map(|l| l.number).chain(self.facts.configured.iter().cloned()).collect();
+        let mut all: Vec<E164> =
+            linked.into_iter().map(|l| l.number).chain(self.facts.configured.iter().cloned()).collect();
         all.sort();
         all.dedup();
         Ok(all)

@@ -2,7 +2,10 @@
 
 use std::collections::HashSet;
 
-use bridge::{matrixrtc::{RING_EVENT, ring_content}, time::UnixMillis};
+use bridge::{
+    matrixrtc::{RING_EVENT, ring_content},
+    time::UnixMillis,
+};
 use matrix_sdk::ruma::{EventId, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, UserId};
 use models::notes::Notes;
 use serde_json::Value;
@@ -79,12 +82,8 @@ impl Paper {
     /// Shows the card as it stands; once people can agree, the bot's ✅ makes that one tap.
     pub(crate) async fn card(&mut self, house: &House, view: &CardView) -> anyhow::Result<()> {
         let words = !house.archive.utterances(self.call).await?.is_empty();
-        let context = CardContext {
-            zone: &self.zone,
-            trunk: None,
-            notes_posted: view.ended.is_some() && words,
-            cost_sat: None,
-        };
+        let context =
+            CardContext { zone: &self.zone, trunk: None, notes_posted: view.ended.is_some() && words, cost_sat: None };
         let content = text::card(view, &context);
         let card = card_effect(self.call);
         let effect = if self.cards == 0 {
@@ -145,11 +144,9 @@ impl Paper {
     /// Rings the room, as the ghost whose membership it is.
     pub(crate) async fn ring(&self, house: &House, ghost: &UserId, membership_event: &str) -> anyhow::Result<()> {
         let people: Vec<String> = match house.matrix.bot().members(&self.room).await {
-            Ok(members) => members
-                .into_iter()
-                .map(|m| m.user.to_string())
-                .filter(|user| !house.matrix.is_ours(user))
-                .collect(),
+            Ok(members) => {
+                members.into_iter().map(|m| m.user.to_string()).filter(|user| !house.matrix.is_ours(user)).collect()
+            }
             Err(_) => Vec::new(),
         };
         let content = ring_content(membership_event, &people, UnixMillis::now(), RING_FOR);

@@ -100,7 +100,12 @@ mod tests {
     #[test]
     fn a_prompt_of_another_format_is_refused_by_name() {
         let folder = tempfile::tempdir().unwrap();
-        let spec = hound::WavSpec { channels: 2, sample_rate: 44_100, bits_per_sample: 16, sample_format: hound::SampleFormat::Int };
+        let spec = hound::WavSpec {
+            channels: 2,
+            sample_rate: 44_100,
+            bits_per_sample: 16,
+            sample_format: hound::SampleFormat::Int,
+        };
         hound::WavWriter::create(folder.path().join("consent.wav"), spec).unwrap().finalize().unwrap();
         let error = Prompts::load(Some(folder.path())).err().unwrap().to_string();
         assert!(error.contains("consent.wav") && error.contains("44100"), "{error}");

@@ -23,7 +23,7 @@ use tokio::{
 };
 
 use super::hearing::Hearing;
-use crate::desk::{Grants, GrantedPcm, PartyId, PartyPcm};
+use crate::desk::{GrantedPcm, Grants, PartyId, PartyPcm};
 
 /// Frames between the SFU connection and the ears: a second of ten parties.
 const FRAMES: usize = 512;
@@ -188,7 +188,9 @@ impl Ears {
                 text: u.text,
                 confidence: u.confidence,
             }),
-            Recognised::FellBehind { party, lost_ms } => self.by_key(party).map(|party| Heard::FellBehind { party, lost_ms }),
+            Recognised::FellBehind { party, lost_ms } => {
+                self.by_key(party).map(|party| Heard::FellBehind { party, lost_ms })
+            }
             Recognised::Finished { party } => {
                 self.ears.retain(|_, e| e.key != party);
                 None

@@ -130,7 +130,9 @@ impl Switchboard {
         tracing::info!(calls = self.calls.len(), "ending calls");
         let all = async { while self.calls.join_next().await.is_some() {} };
         if tokio::time::timeout(SHUTDOWN, all).await.is_err() {
-            tracing::warn!("not all calls ended in time; what was heard is in the archive, their notes are written at the next start");
+            tracing::warn!(
+                "not all calls ended in time; what was heard is in the archive, their notes are written at the next start"
+            );
         }
     }
 
@@ -138,7 +140,9 @@ impl Switchboard {
         for (number, room) in self.house.config.numbers.clone() {
             match self.house.matrix.bot().resolve_room(&room).await {
                 Ok(room) => drop(self.configured.insert(number.0, room)),
-                Err(error) => tracing::error!(room = %room, %error, "numbers: this room cannot be found; its number rings nowhere"),
+                Err(error) => {
+                    tracing::error!(room = %room, %error, "numbers: this room cannot be found; its number rings nowhere")
+                }
             }
         }
     }

@@ -308,7 +308,9 @@ impl CallTask {
                 }
                 self.tell(Input::Attending(who)).await;
             }
-            Told::KeyMissing(member) if who != Attendee::Scribe || self.desk.grants().granted(&PartyId::new(&member.user)) => {
+            Told::KeyMissing(member)
+                if who != Attendee::Scribe || self.desk.grants().granted(&PartyId::new(&member.user)) =>
+            {
                 self.tell(Input::KeyMissing(PartyId::new(member.user))).await;
             }
             Told::KeyMissing(_) => {}
@@ -363,8 +365,7 @@ impl CallTask {
                 if !self.desk.grants().granted(&party) {
                     return;
                 }
-                let utterance =
-                    NewUtterance { party: party.as_str().to_owned(), start, end, text: text.to_string() };
+                let utterance = NewUtterance { party: party.as_str().to_owned(), start, end, text: text.to_string() };
                 match self.house.archive.add_utterance(self.id, &utterance).await {
                     Ok(id) => {
                         tracing::debug!(party = %party, length_ms = end.since(start).as_millis(), behind_ms = UnixMillis::now().since(end).as_millis(), confidence, "utterance");

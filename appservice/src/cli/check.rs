@@ -84,14 +84,22 @@ fn files(config: &Config, found: &mut Findings) {
         Ok(m) if m.is_dir() && !m.permissions().readonly() => {
             found.good("data_dir", format!("{} can be written", config.data_dir.display()));
         }
-        Ok(_) => found.bad("data_dir", format!("{} is no folder that can be written", config.data_dir.display()), "name another"),
+        Ok(_) => found.bad(
+            "data_dir",
+            format!("{} is no folder that can be written", config.data_dir.display()),
+            "name another",
+        ),
         Err(_) => found.good("data_dir", format!("{} will be made at the first run", config.data_dir.display())),
     }
     let folder = config.transcription.models_dir.clone().unwrap_or_else(weights::default_folder);
     for name in [weights::DEFAULT_VAD, config.transcription.model.as_str()] {
         match weights::named(name).and_then(|w| weights::verify(&w, &folder)) {
             Ok(_) => found.good("transcription.model", format!("{name} is there and whole")),
-            Err(error) => found.bad("transcription.model", error.to_string(), format!("run `roomtone models fetch {name}`; until then calls go on without notes")),
+            Err(error) => found.bad(
+                "transcription.model",
+                error.to_string(),
+                format!("run `roomtone models fetch {name}`; until then calls go on without notes"),
+            ),
         }
     }
 }
@@ -99,10 +107,18 @@ fn files(config: &Config, found: &mut Findings) {
 fn sip(config: &Config, found: &mut Findings) {
     match UdpSocket::bind(config.sip.listen) {
         Ok(_) => found.good("sip.listen", format!("{} is free", config.sip.listen)),
-        Err(error) => found.bad("sip.listen", format!("{}: {error}", config.sip.listen), "end what has it (a running roomtone?), or name another port"),
+        Err(error) => found.bad(
+            "sip.listen",
+            format!("{}: {error}", config.sip.listen),
+            "end what has it (a running roomtone?), or name another port",
+        ),
     }
     if config.sip.listen.ip().is_unspecified() && config.sip.advertised.is_none() {
-        found.bad("sip.advertised", "no address is named that callers can send sound to", "name the public address of this machine");
+        found.bad(
+            "sip.advertised",
+            "no address is named that callers can send sound to",
+            "name the public address of this machine",
+        );
     }
 }
 
@@ -119,8 +135,20 @@ async fn network(config: &Config, found: &mut Findings) {
     };
     let versions = match get("/_matrix/client/versions", None).await {
         Ok((StatusCode::OK, versions)) => versions,
-        Ok((status, _)) => return found.bad("homeserver.url", format!("{base} answers {status}"), "name the address of the client API"),
-        Err(error) => return found.bad("homeserver.url", format!("{base} does not answer: {error}"), "start the homeserver, or correct the address"),
+        Ok((status, _)) => {
+            return found.bad(
+                "homeserver.url",
+                format!("{base} answers {status}"),
+                "name the address of the client API",
+            );
+        }
+        Err(error) => {
+            return found.bad(
+                "homeserver.url",
+                format!("{base} does not answer: {error}"),
+                "start the homeserver, or correct the address",
+            );
+        }
     };
     found.good("homeserver.url", format!("{base} answers"));
     if versions["unstable_features"]["org.matrix.msc4140"] == Value::Bool(true) {
@@ -141,24 +169,42 @@ async fn network(config: &Config, found: &mut Findings) {
                 "the homeserver does not know its token",
                 "give this registration file to the homeserver and restart it",
             ),
-            Ok((status, _)) if status.is_success() || status == StatusCode::FORBIDDEN || status == StatusCode::NOT_FOUND => {
+            Ok((status, _))
+                if status.is_success() || status == StatusCode::FORBIDDEN || status == StatusCode::NOT_FOUND =>
+            {
                 found.good("appservice.registration", "the homeserver knows it");
             }
-            Ok((status, body)) => found.bad("appservice.registration", format!("the homeserver answers {status} {}", body["errcode"]), "compare homeserver.server_name and the registration's namespace"),
+            Ok((status, body)) => found.bad(
+                "appservice.registration",
+                format!("the homeserver answers {status} {}", body["errcode"]),
+                "compare homeserver.server_name and the registration's namespace",
+            ),
             Err(error) => found.bad("appservice.registration", error.to_string(), "start the homeserver"),
         }
     }
     if let Authorisation::Service(url) = &config.livekit.authorisation {
         match http.get(format!("{}/healthz", url.trim_end_matches('/'))).send().await {
             Ok(answer) if answer.status().is_success() => found.good("livekit.authorisation", format!("{url} answers")),
-            Ok(answer) => found.bad("livekit.authorisation", format!("{url} answers {}", answer.status()), "start the service, or correct the address"),
-            Err(error) => found.bad("livekit.authorisation", format!("{url} does not answer: {error}"), "start the service, or correct the address"),
+            Ok(answer) => found.bad(
+                "livekit.authorisation",
+                format!("{url} answers {}", answer.status()),
+                "start the service, or correct the address",
+            ),
+            Err(error) => found.bad(
+                "livekit.authorisation",
+                format!("{url} does not answer: {error}"),
+                "start the service, or correct the address",
+            ),
         }
     } else {
         let api = config.livekit.api();
         match http.get(&api).send().await {
             Ok(_) => found.good("livekit.url", format!("{api} answers")),
-            Err(error) => found.bad("livekit.url", format!("{api} does not answer: {error}"), "start the SFU, or correct the address"),
+            Err(error) => found.bad(
+                "livekit.url",
+                format!("{api} does not answer: {error}"),
+                "start the SFU, or correct the address",
+            ),
         }
     }
 }

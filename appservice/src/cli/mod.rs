@@ -112,7 +112,9 @@ fn block_on(future: impl Future<Output = Exit>) -> Exit {
 
 fn registration(config: &Config, force: bool) -> Exit {
     let path = &config.appservice.registration;
-    let written = Registration::fresh(config).map_err(|e| e.to_string()).and_then(|r| r.write(path, force).map_err(|e| e.to_string()));
+    let written = Registration::fresh(config)
+        .map_err(|e| e.to_string())
+        .and_then(|r| r.write(path, force).map_err(|e| e.to_string()));
     match written {
         Ok(()) => {
             say(&format!(

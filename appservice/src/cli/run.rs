@@ -89,11 +89,7 @@ async fn start(config: Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn serve(
-    listener: TcpListener,
-    state: http::AppState,
-    stop: CancellationToken,
-) -> tokio::task::JoinHandle<()> {
+fn serve(listener: TcpListener, state: http::AppState, stop: CancellationToken) -> tokio::task::JoinHandle<()> {
     let app = http::router(state).into_make_service_with_connect_info::<SocketAddr>();
     tokio::spawn(async move {
         if let Err(error) = axum::serve(listener, app).with_graceful_shutdown(stop.cancelled_owned()).await {

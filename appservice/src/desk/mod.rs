@@ -191,10 +191,10 @@ impl Desk {
             Input::People(people) => self.people_are(now, people),
             Input::Agree(party) => {
                 self.agree(party);
-            },
+            }
             Input::Withdraw(party) => {
                 self.withdraw(&party);
-            },
+            }
             Input::Notes(on) => {
                 self.notes = on;
                 self.changed();

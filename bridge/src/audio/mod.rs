@@ -7,9 +7,9 @@ mod opus;
 mod party;
 mod tone;
 
+pub use self::opus::{OPUS_CLOCK, OpusDecoder, OpusEncoder, OpusError};
 pub use ear::Listener;
 pub use mix::{Limiter, Mix};
-pub use self::opus::{OPUS_CLOCK, OpusDecoder, OpusEncoder, OpusError};
 pub use party::{Made, PartyAudio};
 pub use tone::{Signal, Sine, level, tone_level};
 
