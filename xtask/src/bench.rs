@@ -1,15 +1,15 @@
 //! What docs/benchmarks.md tells, measured: real calls through the real servers, and the recogniser's speed.
 
-use std::{process::Command, time::Duration};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Args;
 use scenarios::{
     audio::{Recording, median},
     element::Microphone,
-    roomtone, rundir,
+    roomtone,
     softphone::{Answer, Pjsua, Softphone},
-    speech::{Conversation, Side, word_error_rate},
+    speech::Conversation,
     stage::{Options as StageOptions, Stage},
     timeline,
 };
@@ -62,24 +62,10 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         ms(median(delays.clone())),
         ms(p95)
     );
-    let conversation = Conversation::load(&toolbox.speech)?;
-    for (side, file) in [(Side::Phone, &conversation.phone), (Side::Room, &conversation.room)] {
-        let began = std::time::Instant::now();
-        let text = shell::output(
-            Command::new(rundir::roomtone_program()?)
-                .arg("transcribe")
-                .arg(file)
-                .env("ROOMTONE_MODELS", &toolbox.weights),
-        )
-        .context("roomtone transcribe")?;
-        let seconds = Recording::read(file)?.seconds();
-        println!(
-            "| base.en alone, {side:?} recording of {seconds:.0} s, loading included | real-time factor {:.2} | word error rate {:.1} % |",
-            began.elapsed().as_secs_f64() / seconds,
-            100.0 * word_error_rate(&conversation.text(side), &text)
-        );
-    }
-    Ok(())
+    println!("\nThe recogniser alone, on telephone prompts:");
+    let mut alone = shell::cargo();
+    alone.args(["run", "--quiet", "--locked", "--package", "models", "--example", "rtf"]);
+    shell::openly(alone.env("ROOMTONE_MODELS", &toolbox.weights))
 }
 
 fn ms(value: Option<f64>) -> String {

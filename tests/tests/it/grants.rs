@@ -33,5 +33,9 @@ pub(crate) async fn of_those_who_have_not_granted_no_word_is_written_anywhere(st
         let found = files_with(stage.roomtone.dir(), word)?;
         ensure!(found.is_empty(), "{word:?} stands in {found:?}");
     }
+    // Logs name no whole number either.
+    let found = files_with(stage.roomtone.dir(), "442079460123")?;
+    let logs: Vec<_> = found.iter().filter(|f| f.extension().is_some_and(|e| e == "txt")).collect();
+    ensure!(logs.is_empty(), "the caller's number stands in {logs:?}");
     Ok(())
 }

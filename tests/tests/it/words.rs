@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use scenarios::{
+    element::Microphone,
     roomtone::bot,
     softphone::Softphone,
     speech::{Conversation, Side, word_error_rate},
@@ -11,7 +12,32 @@ use scenarios::{
     timeline,
 };
 
-use crate::call::{all_content_was_encrypted, both_agree, call_with_notes, files_with, room, the_notes, thread};
+use crate::call::{
+    all_content_was_encrypted, both_agree, call_with_notes, card, card_says, files_with, nobody_of_ours_in, room,
+    the_notes, thread,
+};
+
+/// The scribe also serves people who are among themselves.
+pub(crate) async fn notes_are_written_of_a_call_without_a_phone(stage: &mut Stage) -> anyhow::Result<()> {
+    let conversation = Conversation::load(&stage.toolbox.speech)?;
+    let (room, _) = room(stage, "+15550121").await?;
+    let bob = &stage.bob;
+    bob.say(&room, "!notes on", None).await?;
+    bob.join_call(&room, Microphone::Played).await?;
+    let card = card(stage, &room).await?.id;
+    bob.say(&room, "!notes agree", None).await?;
+    card_says(stage, &card, "that Bob is heard", |text| timeline::is_heard(text, |name| name == "Bob")).await?;
+    bob.play(&conversation.room).await?;
+    let first = conversation.turns.iter().find(|t| t.side == Side::Room);
+    tokio::time::sleep(Duration::from_secs_f64(first.map_or(10.0, |t| t.end) + 2.0)).await;
+    bob.leave_call().await?;
+    let notes = the_notes(stage, &room, Duration::from_secs(30)).await?;
+    ensure!(notes.contains("Bob"), "the notes do not say who was there: {notes}");
+    let thread = thread(stage, &room).await?;
+    let written = thread.said_by(|name| name == "Bob").to_lowercase();
+    ensure!(written.contains("locked and can"), "Bob's words are not in the thread: {written}");
+    nobody_of_ours_in(stage, &room, Duration::from_secs(15)).await
+}
 
 pub(crate) async fn spoken_words_become_captions_and_notes_that_can_be_found(stage: &mut Stage) -> anyhow::Result<()> {
     let conversation = Conversation::load(&stage.toolbox.speech)?;
