@@ -3,6 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    sync::OnceLock,
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -67,11 +68,21 @@ pub fn target_dir() -> anyhow::Result<PathBuf> {
     Ok(profile.parent().unwrap_or(profile).to_path_buf())
 }
 
+static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+
+/// Has all later stages run this `roomtone` instead of the one that [`roomtone_program`] would find. The first call counts.
+pub fn use_program(path: PathBuf) {
+    let _ = PROGRAM.set(path);
+}
+
 /// The `roomtone` program built beside this one; `ROOMTONE_BIN` names another.
 ///
 /// # Errors
 /// It is not built; the message says how.
 pub fn roomtone_program() -> anyhow::Result<PathBuf> {
+    if let Some(path) = PROGRAM.get() {
+        return Ok(path.clone());
+    }
     if let Some(path) = std::env::var_os("ROOMTONE_BIN") {
         return Ok(path.into());
     }

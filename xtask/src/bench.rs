@@ -7,9 +7,9 @@ use clap::Args;
 use scenarios::{
     audio::{Recording, median},
     element::Microphone,
-    roomtone,
+    roomtone, rundir,
     softphone::{Answer, Pjsua, Softphone},
-    speech::Conversation,
+    speech::{Conversation, Side},
     stage::{Options as StageOptions, Stage},
     timeline,
 };
@@ -42,6 +42,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         shell::openly(shell::cargo().args(["build", "--package", "appservice", "--locked"]))?;
     } else {
         test::release(&root())?;
+        rundir::use_program(rundir::target_dir()?.join("release/roomtone"));
     }
     let times = tokio::runtime::Runtime::new()?.block_on(calls(options.calls))?;
     println!("\n| what | median | worst of {} |\n|---|---|---|", options.calls);

@@ -189,6 +189,33 @@ fn message(bot: &UserId, room: &RoomId, content: Value, relation: Option<Relatio
     }
 }
 
+/// Posts the captions of utterances that a crash kept from being shown: stored, but no caption recorded.
+pub(crate) async fn late_captions(
+    house: &House,
+    call: &CallRecord,
+    utterances: &[StoredUtterance],
+) -> anyhow::Result<()> {
+    let zone = Zone::named(&house.config.notes.time_zone);
+    let parties = house.archive.parties(call.id).await?;
+    for said in utterances.iter().filter(|u| u.caption.is_none()) {
+        let name = parties.iter().find(|p| p.user == said.party).map_or(said.party.as_str(), |p| p.name.as_str());
+        let content = text::caption(name, said.start, std::slice::from_ref(&said.text), &zone);
+        let thread = Relation::Thread { root: EventRef::Effect(card_effect(call.id)), latest: None };
+        let effect = NewEffect {
+            id: EffectId::named(call.id, &format!("late-{}", said.id.0)),
+            call: Some(call.id),
+            lane: Lane::thread(call.id),
+            party: Some(said.party.clone()),
+            effect: message(house.matrix.bot().user_id(), &call.room, content, Some(thread), Purpose::Caption),
+        };
+        let mut tx = house.archive.begin().await?;
+        tx.record(&effect).await?;
+        tx.shown_by(call.id, &[said.id], effect.id).await?;
+        tx.commit().await?;
+    }
+    Ok(())
+}
+
 /// The effect that posts a call's notes.
 pub(crate) fn notes(
     house: &House,

@@ -11,7 +11,7 @@ use bridge::{
 use matrix_sdk::ruma::{OwnedRoomId, UserId};
 use serde_json::json;
 
-use super::{House, finish};
+use super::{House, finish, paper};
 use crate::{
     archive::{CallRecord, CallState, PartyKind},
     matrix::RawStateEvent,
@@ -30,7 +30,9 @@ pub async fn recover(house: &House) -> anyhow::Result<Vec<OwnedRoomId>> {
             // The scheduled leave of the homeserver stands behind it.
             tracing::warn!(call = %call.id, %error, "our members could not be taken out of the call");
         }
-        let last_words = house.archive.utterances(call.id).await?.iter().map(|u| u.end).max();
+        let utterances = house.archive.utterances(call.id).await?;
+        paper::late_captions(house, &call, &utterances).await?;
+        let last_words = utterances.iter().map(|u| u.end).max();
         let ended = last_words.unwrap_or(call.started);
         finish::finish(house, call.id, ended.max(call.started), CallState::Interrupted).await?;
         rooms.push(call.room);

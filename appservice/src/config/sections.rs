@@ -328,7 +328,8 @@ pub struct Transcription {
     pub model: String,
     /// The spoken language as in `en`; none: the model finds out.
     pub language: Option<String>,
-    /// Threads for recognition, at low priority. Default: all cores but one.
+    /// Utterances that are recognised at the same time, each on one thread at low priority. Default: as many as
+    /// suits the machine.
     pub threads: Option<usize>,
     /// Whether notes are on in rooms that have said nothing. Default false.
     pub enabled_by_default: bool,
