@@ -141,7 +141,7 @@ impl Switchboard {
             match self.house.matrix.bot().resolve_room(&room).await {
                 Ok(room) => drop(self.configured.insert(number.0, room)),
                 Err(error) => {
-                    tracing::error!(room = %room, %error, "numbers: this room cannot be found; its number rings nowhere")
+                    tracing::error!(room = %room, %error, "numbers: this room cannot be found; its number rings nowhere");
                 }
             }
         }
