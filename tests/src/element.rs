@@ -103,6 +103,15 @@ pub struct SeenKey {
     pub olm: bool,
 }
 
+/// A file that began to play.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Playing {
+    /// Its length.
+    pub seconds: f64,
+    /// When it began, milliseconds since 1970.
+    pub at: u64,
+}
+
 /// What a user's microphone gives.
 #[derive(Debug, Clone)]
 pub enum Microphone<'a> {
@@ -253,13 +262,12 @@ impl ElementUser {
         self.peer.call("leave_call", json!({})).await.map(drop)
     }
 
-    /// Plays a WAV file into the microphone (see [`Microphone::Played`]). Gives its length in seconds.
+    /// Plays a WAV file into the microphone (see [`Microphone::Played`]).
     ///
     /// # Errors
     /// The microphone was not opened, or the file cannot be read.
-    pub async fn play(&self, file: &Path) -> anyhow::Result<f64> {
-        let answer = self.peer.call("play", json!({ "file": file })).await?;
-        answer["seconds"].as_f64().context("no length in the answer")
+    pub async fn play(&self, file: &Path) -> anyhow::Result<Playing> {
+        typed(self.peer.call("play", json!({ "file": file })).await?)
     }
 
     /// Listens for `ms` to each audio element that plays.

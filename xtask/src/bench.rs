@@ -137,25 +137,33 @@ async fn captions(stage: &Stage, phone: &mut Pjsua, times: &mut Times) -> anyhow
     tokio::time::sleep(Duration::from_secs(4)).await;
     phone.press("1").await?;
     tokio::time::sleep(Duration::from_secs(2)).await;
-    let began = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs_f64();
     let (a, b) = tokio::join!(phone.play(&conversation.phone), bob.play(&conversation.room));
-    a?;
-    b?;
-    tokio::time::sleep(Duration::from_secs_f64(conversation.seconds() + 3.0)).await;
+    let (phone_began, room_began) = (a?, b?.at);
+    tokio::time::sleep(Duration::from_secs_f64(conversation.seconds() + 5.0)).await;
+    // The last message or edit that added to each caption: its turn's last utterance stands there.
+    let mut last: Vec<(String, String, u64)> = Vec::new(); // caption's event, speaker, seen at
     for event in bob.peer.events_after(mark) {
         let Ok(e) = serde_json::from_value::<scenarios::element::RoomEvent>(event.clone()) else { continue };
-        if event["event"] != "room_event" || e.sender != roomtone::bot() || e.edits().is_some() || e.thread().is_none()
-        {
+        let (Some((speaker, _)), Some(at)) = (timeline::caption(e.html()), event["at"].as_u64()) else { continue };
+        if event["event"] != "room_event" || e.sender != roomtone::bot() {
             continue;
         }
-        let Some((speaker, _)) = timeline::caption(e.html()) else { continue };
-        let side = if speaker.contains("Bob") { Side::Room } else { Side::Phone };
-        let seen = between(0, event["at"].as_u64().unwrap_or_default()) / 1000.0 - began;
-        // The utterance that it can be: the last of that side which had begun by then.
-        if let Some(turn) = conversation.turns.iter().rev().find(|t| t.side == side && t.start < seen) {
-            times.caption.push((seen - turn.end) * 1000.0);
+        match (e.edits(), last.iter_mut().find(|(id, ..)| e.edits() == Some(id))) {
+            (Some(_), Some(caption)) => caption.2 = at,
+            (None, _) if e.thread().is_some() => last.push((e.id.clone(), speaker, at)),
+            _ => {}
         }
     }
+    for (side, began) in [(Side::Phone, phone_began), (Side::Room, room_began)] {
+        let turns: Vec<_> = conversation.turns.iter().filter(|t| t.side == side).collect();
+        let seen: Vec<_> =
+            last.iter().filter(|(_, who, _)| timeline::is_the_phone(who) == (side == Side::Phone)).collect();
+        if turns.len() != seen.len() {
+            bail!("{} captions for {} turns of {side:?}", seen.len(), turns.len());
+        }
+        times.caption.extend(turns.iter().zip(seen).map(|(turn, (_, _, at))| between(began, *at) - turn.end * 1000.0));
+    }
+    println!("caption delays, ms: {:.0?}", times.caption);
     phone.hang_up().await?;
     bob.leave_call().await
 }

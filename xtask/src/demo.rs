@@ -162,7 +162,7 @@ async fn show(teller: &mut Teller, stage: &mut Stage, options: &Options) -> anyh
     bob.record_start().await?;
     let (a, b) = tokio::join!(phone.play(&phone_audio), bob.play(&room_audio));
     a?;
-    let room_seconds = b?;
+    let room_seconds = b?.seconds;
     let seconds = room_seconds.max(Recording::read(&phone_audio)?.seconds());
     teller.tell(&format!("both speak, {seconds:.0} s:"));
     tokio::time::sleep(Duration::from_secs_f64(seconds / 2.0)).await;

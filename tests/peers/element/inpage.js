@@ -32,7 +32,7 @@ export const hook = (microphone) => {
           source.loop = !!loop; source.connect(bus); source.start();
           this.stop(); this.source = source;
           this.ended = new Promise((done) => { source.onended = done; });
-          return source.buffer.duration;
+          return { seconds: source.buffer.duration, at: Date.now() };
         },
         stop() { try { this.source?.stop(); } catch { /* was not playing */ } this.source = undefined; },
       };

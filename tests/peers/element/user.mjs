@@ -219,7 +219,7 @@ const commands = {
   join_call: joinCall,
   leave_call: leaveCall,
   // Into the microphone (join_call with "played": true), from now on.
-  play: async ({ file, loop = false }) => await until('Element Call to open the microphone', () => frame().evaluate(() => !!window.__mic), 20000) && ({ seconds: await frame().evaluate(([b, l]) => window.__mic.play(b, l), [fs.readFileSync(file).toString('base64'), loop]) }),
+  play: async ({ file, loop = false }) => await until('Element Call to open the microphone', () => frame().evaluate(() => !!window.__mic), 20000) && frame().evaluate(([b, l]) => window.__mic.play(b, l), [fs.readFileSync(file).toString('base64'), loop]),
   stop_playing: async () => frame().evaluate(() => window.__mic.stop()),
   hear: async ({ ms = 3000 }) => frame().evaluate(inpage.hear, ms),
   record_start: async () => ({ tracks: await frame().evaluate(inpage.recordStart) }),

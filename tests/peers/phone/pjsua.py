@@ -142,7 +142,7 @@ def ring(uri, play=None, loop=False, record=None):
 def play(file, loop=False):
     call.wanted_play = (file, loop)
     call.connect()
-    return {}
+    return {"at": int(time.time() * 1000)}
 
 
 def record(file):

@@ -57,12 +57,13 @@ impl Pjsua {
         self.peer.call("ring", arguments).await.map(drop)
     }
 
-    /// Plays an 8 kHz WAV into the call, once.
+    /// Plays an 8 kHz WAV into the call, once. Gives the time when it began, milliseconds since 1970.
     ///
     /// # Errors
     /// There is no call.
-    pub async fn play(&self, file: &Path) -> anyhow::Result<()> {
-        self.peer.call("play", json!({ "file": file })).await.map(drop)
+    pub async fn play(&self, file: &Path) -> anyhow::Result<u64> {
+        let answer = self.peer.call("play", json!({ "file": file })).await?;
+        answer["at"].as_u64().context("no time in the answer")
     }
 
     /// Presses keys (RFC 4733).
