@@ -124,6 +124,10 @@ fn hearing(config: &Config) -> Option<Hearing> {
         }
     };
     let mut settings = TranscriberConfig::new(whisper, vad);
+    // Captions are to stand in the thread within 2 s: from 3 s on a shorter pause ends an utterance, and none is longer than
+    // 12 s (in windows of 32 ms), so that little is left to decode when somebody stops.
+    settings.endpoint.patient_until = 94;
+    settings.endpoint.longest = 375;
     settings.language.clone_from(&config.transcription.language);
     if let Some(threads) = config.transcription.threads {
         settings.workers = threads.max(1);
