@@ -67,7 +67,13 @@ async fn write(
         time_zone: house.config.notes.time_zone.clone(),
     };
     let notes = compute(transcript).await?;
-    let mut posted = paper::notes(house, call, ended, state, &parties, &utterances, &notes);
+    let agreed = house.archive.grants(call.id).await?;
+    let heard: Vec<&str> = utterances
+        .iter()
+        .map(|u| u.party.as_str())
+        .chain(agreed.iter().filter(|g| g.granted).map(|g| g.party.as_str()))
+        .collect();
+    let mut posted = paper::notes(house, call, ended, state, &parties, &heard, &utterances, &notes);
     posted.id = effect;
     let record = NotesRecord {
         body: serde_json::to_value(&notes)?,

@@ -216,23 +216,24 @@ pub(crate) async fn late_captions(
     Ok(())
 }
 
-/// The effect that posts a call's notes.
+/// The effect that posts a call's notes. `heard`: users who agreed, silent or not, and whose words there are.
+#[allow(clippy::too_many_arguments, reason = "all that stands on the page, gathered by one caller")]
 pub(crate) fn notes(
     house: &House,
     call: &CallRecord,
     ended: UnixMillis,
     state: CallState,
     parties: &[PartyRecord],
+    heard: &[&str],
     utterances: &[StoredUtterance],
     notes: &Notes,
 ) -> NewEffect {
-    let heard = |user: &str| utterances.iter().any(|u| u.party == user);
     let parties: Vec<NotesParty<'_>> = parties
         .iter()
         .map(|p| NotesParty {
             name: &p.name,
             phone: p.kind == PartyKind::Phone,
-            heard: heard(&p.user),
+            heard: heard.contains(&p.user.as_str()),
             user: (p.kind == PartyKind::Matrix).then(|| UserId::parse(&p.user).ok()).flatten(),
         })
         .collect();
