@@ -34,6 +34,9 @@ pub use output::{CardView, NotesView, Output, PersonView, PhoneView, Prompt};
 pub const RING_FOR: Duration = Duration::from_secs(60);
 /// How long a call waits for people who have all left (a reload of Element Call takes seconds).
 const EMPTY_FOR: Duration = Duration::from_secs(6);
+/// How long the scribe waits for them: Element Call's membership can flicker when it leaves, and one call is one set of notes.
+/// The notes are to stand within 5 s of the end.
+const SCRIBE_WAITS: Duration = Duration::from_secs(2);
 /// The card is edited at most this often.
 const CARD_EVERY: Duration = Duration::from_secs(3);
 /// A media key may be this late before the card tells.
@@ -48,6 +51,8 @@ enum Timer {
     NobodyAnswers(LegId),
     /// Everybody of the room has left.
     RoomEmpty,
+    /// Everybody has left the scribe alone.
+    ScribeAlone,
     /// The card may be edited again.
     Card,
     /// This party's key has not come.
@@ -241,7 +246,7 @@ impl Desk {
             match timer {
                 Timer::NobodyAnswers(leg) => self.give_up(leg, CallOutcome::NobodyAnswered),
                 Timer::RoomEmpty => self.hang_up_all(),
-                Timer::Card => {}
+                Timer::Card | Timer::ScribeAlone => {}
                 Timer::KeyLate(party) => {
                     self.late_keys.insert(party);
                     self.changed();
@@ -452,14 +457,19 @@ impl Desk {
     }
 
     fn people_are(&mut self, now: Now, people: Vec<Person>) {
+        let somebody_was = self.anybody();
         for (_, present) in self.people.values_mut() {
             *present = false;
         }
         for person in people {
             self.people.insert(person.party, (person.name, true));
         }
+        if somebody_was && !self.anybody() {
+            self.timers.insert(Timer::ScribeAlone, now.mono + SCRIBE_WAITS);
+        }
         if self.anybody() {
             self.timers.remove(&Timer::RoomEmpty);
+            self.timers.remove(&Timer::ScribeAlone);
         } else if self.phones.values().any(|p| matches!(p.state, PhoneState::Up | PhoneState::Answering)) {
             self.timers.entry(Timer::RoomEmpty).or_insert(now.mono + EMPTY_FOR);
         }
@@ -572,12 +582,12 @@ impl Desk {
     }
 
     fn scribe_wanted(&self) -> bool {
-        self.notes && self.anybody()
+        self.notes && (self.anybody() || self.timers.contains_key(&Timer::ScribeAlone))
     }
 
     fn call_scribe(&mut self) {
         match (&self.scribe, self.scribe_wanted()) {
-            (Scribe::Out, true) => {
+            (Scribe::Out, true) if self.anybody() => {
                 self.scribe = Scribe::Arriving;
                 self.output.push_back(Output::Attend(Attendee::Scribe));
             }

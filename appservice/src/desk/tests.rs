@@ -177,10 +177,21 @@ fn the_scribe_serves_a_call_without_a_phone() {
     let mut c = Call::new(true);
     assert!(c.tell(people(&["bob"])).contains(&Output::Attend(Attendee::Scribe)));
     c.tell(Input::Attending(Attendee::Scribe));
-    let then = c.tell(people(&[]));
-    assert!(then.contains(&Output::Depart(Attendee::Scribe)));
+    c.tell(people(&[]));
+    assert!(c.wait(Duration::from_secs(2)).contains(&Output::Depart(Attendee::Scribe)));
     assert!(c.tell(Input::Departed(Attendee::Scribe)).contains(&Output::FinishEars));
     assert_eq!(c.tell(Input::EarsFinished), [Output::Card, Output::Finish]);
+}
+
+#[test]
+fn a_membership_that_flickers_is_no_second_call() {
+    let mut c = Call::new(true);
+    c.tell(people(&["bob"]));
+    c.tell(Input::Attending(Attendee::Scribe));
+    c.tell(people(&[]));
+    assert!(without_cards(c.wait(Duration::from_millis(1_900))).is_empty());
+    c.tell(people(&["bob"]));
+    assert!(without_cards(c.wait(Duration::from_secs(60))).is_empty());
 }
 
 #[test]
@@ -250,6 +261,7 @@ fn the_last_words_have_twenty_seconds() {
     c.tell(Input::PhoneEnded(LEG, CallOutcome::CallerHungUp));
     c.tell(Input::Departed(Attendee::Phone(LEG)));
     c.tell(people(&[]));
+    c.wait(Duration::from_secs(2));
     assert!(c.tell(Input::Departed(Attendee::Scribe)).contains(&Output::FinishEars));
     assert!(c.wait(Duration::from_secs(20)).contains(&Output::Finish));
     assert!(!c.tell(Input::EarsFinished).contains(&Output::Finish), "finished once");
