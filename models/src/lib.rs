@@ -24,5 +24,6 @@ pub mod speech;
 pub mod weights;
 
 pub use speech::{
-    ModelError, PartyEar, PartyKey, Recognised, Transcriber, TranscriberConfig, TranscriberStats, Utterance,
+    Caption, EarOptions, ModelError, PartyEar, PartyKey, Recognised, Transcriber, TranscriberConfig, TranscriberStats,
+    Utterance, Voice, Word,
 };

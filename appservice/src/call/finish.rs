@@ -1,7 +1,7 @@
 //! The end of a call: its notes, once, whatever happened before.
 
 use bridge::time::UnixMillis;
-use models::notes::{ExtractiveWriter, NoteWriter, Notes, SaidUtterance, Transcript};
+use models::notes::{ExtractiveWriter, Notes, SaidUtterance, Transcript};
 
 use super::{House, paper};
 use crate::{
@@ -65,6 +65,7 @@ async fn write(
             .collect(),
         started_ms: i64::try_from(call.started.0).unwrap_or(i64::MAX),
         time_zone: house.config.notes.time_zone.clone(),
+        terms: Vec::new(),
     };
     let notes = compute(transcript).await?;
     let agreed = house.archive.grants(call.id).await?;

@@ -31,6 +31,7 @@ impl Hearing {
             while let Some(result) = results.recv().await {
                 let (key, last) = match &result {
                     Recognised::Utterance(u) => (u.party, false),
+                    Recognised::Caption(c) => (c.party, false),
                     Recognised::Finished { party } => (*party, true),
                     Recognised::FellBehind { party, .. } => (*party, false),
                 };

@@ -188,6 +188,7 @@ impl Ears {
                 text: u.text,
                 confidence: u.confidence,
             }),
+            Recognised::Caption(_) => None,
             Recognised::FellBehind { party, lost_ms } => {
                 self.by_key(party).map(|party| Heard::FellBehind { party, lost_ms })
             }

@@ -188,14 +188,23 @@ fn sample() -> Notes {
         decisions: vec![cited("Ship on Friday, 27 November, if the mock-ups are there.", &[1, 2])],
         actions: vec![
             Action {
+                id: models::notes::ItemId(1),
                 text: "mock-ups".into(),
                 owner: Some("Bob".into()),
                 due: Some(due("Thursday, end of day", "2026-11-26", None)),
                 cites: vec![1],
             },
-            Action { text: "ask the CFO about the budget".into(), owner: None, due: None, cites: vec![9] },
+            Action {
+                id: models::notes::ItemId(2),
+                text: "ask the CFO about the budget".into(),
+                owner: None,
+                due: None,
+                cites: vec![9],
+            },
         ],
         questions: vec![cited("Who tells the customers?", &[3])],
+        deadlines: Vec::new(),
+        names: Vec::new(),
         next_meeting: Some(NextMeeting {
             when: due("Saturday the second at ten", "2027-01-02", Some("10:00")),
             cites: vec![3],

@@ -7,7 +7,7 @@ use jiff::civil::Date;
 use regex::Regex;
 
 use super::sentences::{Sentence, as_line, words};
-use super::{Action, Cited, Due, NextMeeting, dates};
+use super::{Action, Cited, Due, ItemId, NextMeeting, dates};
 
 /// All that was found in a transcript.
 #[derive(Debug, Default)]
@@ -427,7 +427,7 @@ fn actions(sentences: &[Sentence<'_>], at: usize, speakers: &[String], today: Da
         if due.is_none() && index + 1 == triggers.len() {
             due = due_behind(sentences, at, today, &mut ids);
         }
-        out.push(Action { text, owner, due, cites: cites(&ids) });
+        out.push(Action { id: ItemId::default(), text, owner, due, cites: cites(&ids) });
     }
     out
 }

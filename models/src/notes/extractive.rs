@@ -1,6 +1,6 @@
 //! Notes without weights: what was said, sorted and quoted.
 
-use super::{NoteWriter, Notes, Transcript, candidates, dates, evidence, sentences, summary};
+use super::{NoteWriter, Notes, Transcript, WriteError, candidates, dates, evidence, sentences, summary};
 
 /// Draws notes by patterns and lexical centrality. Deterministic: the same transcript gives the same notes.
 #[derive(Debug, Clone, Copy, Default)]
@@ -11,7 +11,18 @@ impl NoteWriter for ExtractiveWriter {
         "extractive"
     }
 
-    fn write(&self, transcript: &Transcript) -> Notes {
+    fn draw(&self, part: &Transcript) -> Result<Notes, WriteError> {
+        Ok(self.write(part))
+    }
+
+    fn join(&self, whole: &Transcript, _parts: &[Notes]) -> Result<Notes, WriteError> {
+        Ok(self.write(whole))
+    }
+}
+
+impl ExtractiveWriter {
+    /// The notes of a whole call. Quick: some ms for an hour.
+    pub fn write(&self, transcript: &Transcript) -> Notes {
         let today = dates::call_day(transcript.started_ms, &transcript.time_zone);
         let sentences = sentences::sentences(transcript);
         let mut speakers: Vec<String> = Vec::new();
@@ -35,6 +46,8 @@ impl NoteWriter for ExtractiveWriter {
             decisions: found.decisions,
             actions: found.actions,
             questions: found.questions,
+            deadlines: Vec::new(),
+            names: Vec::new(),
             next_meeting: found.next_meeting,
             keywords: keywords.into_iter().map(|k| k.text).collect(),
             written_by: self.name().to_owned(),
@@ -65,6 +78,7 @@ mod tests {
             utterances: utterances.collect(),
             started_ms: 1_795_442_880_000,
             time_zone: "Europe/London".to_owned(),
+            terms: Vec::new(),
         }
     }
 

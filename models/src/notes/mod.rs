@@ -1,6 +1,6 @@
 //! Notes: what is drawn from a transcript, each item with the utterances that it rests on.
 //!
-//! [`NoteWriter`] is the seam: today [`ExtractiveWriter`], which needs no weights and quotes; neural ones take the same
+//! [`NoteWriter`] is the seam: [`ExtractiveWriter`] needs no weights and quotes; neural ones take the same
 //! [`Transcript`] and give the same [`Notes`]. What a speaker says is material, never an instruction.
 
 mod candidates;
@@ -28,6 +28,8 @@ pub struct Transcript {
     pub started_ms: i64,
     /// IANA name of the room's time zone (`Europe/Berlin`). Unknown names are taken for UTC.
     pub time_zone: String,
+    /// The room's glossary: names and terms as they are to be written.
+    pub terms: Vec<String>,
 }
 
 /// One utterance with the name of who said it. `Debug` shows no text.
@@ -55,12 +57,47 @@ impl fmt::Debug for SaidUtterance {
     }
 }
 
-/// Writes notes from a transcript.
+/// Writes notes. A long call comes in parts (topic segments), drawn while it goes on, and is joined at its end.
+///
+/// What a writer gives is never shown as it is: the evidence check ([`keep_supported`]) drops what was not said.
 pub trait NoteWriter: Send + Sync {
-    /// What stands in "Written by": short, stable (`extractive`).
+    /// What stands in "Written by": short, stable (`extractive`, `bart + t5`, `llm qwen2.5`).
     fn name(&self) -> &str;
-    /// Draws the notes. Called on a thread that may compute; gives empty notes for an empty transcript, never panics.
-    fn write(&self, transcript: &Transcript) -> Notes;
+    /// Draws the notes of one part of a call. May take long (a neural model, a request): called on a thread that may block.
+    /// Empty notes for an empty transcript; never panics.
+    fn draw(&self, part: &Transcript) -> Result<Notes, WriteError>;
+    /// Joins the notes of all parts (in order) into those of the whole call: title, summary, items said once. Quick: at the
+    /// end of an hour-long call people wait for it.
+    fn join(&self, whole: &Transcript, parts: &[Notes]) -> Result<Notes, WriteError>;
+}
+
+/// Why a writer gave no notes. Another one then writes them.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// Weights or libraries that it needs are not there.
+    #[error("{writer} cannot write: {what}")]
+    Unavailable {
+        /// [`NoteWriter::name`].
+        writer: String,
+        /// What is missing and what to do.
+        what: String,
+    },
+    /// It could not be reached or broke off.
+    #[error("{writer} failed: {what}")]
+    Failed {
+        /// [`NoteWriter::name`].
+        writer: String,
+        /// What happened, without words of the call.
+        what: String,
+    },
+    /// What it gave is no notes, also after it was asked again.
+    #[error("{writer} gave no usable notes: {what}")]
+    Unusable {
+        /// [`NoteWriter::name`].
+        writer: String,
+        /// What was wrong with it, without words of the call.
+        what: String,
+    },
 }
 
 /// A sentence and the utterances that support it.
@@ -72,9 +109,18 @@ pub struct Cited {
     pub cites: Vec<u64>,
 }
 
+/// Names an item within the notes of one call; stays the same when they are made again. Small, given in order, never used
+/// twice in a call: people type it (`!notes fix 2 …`). 0: none given yet.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ItemId(pub u32);
+
 /// Something that someone is to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Action {
+    /// Its name in this call's to-do list.
+    #[serde(default)]
+    pub id: ItemId,
     /// What is to be done, without the owner ("send the mock-ups").
     pub text: String,
     /// Who: the speaker who took it on, or the person who was named. `None` if nobody was.
@@ -95,6 +141,42 @@ pub struct Due {
     /// The hour, if one was said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time: Option<Time>,
+}
+
+/// A date by which something is to be, said of no one in particular ("the offer runs out on Friday").
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deadline {
+    /// What is due.
+    pub text: String,
+    /// When.
+    pub due: Due,
+    /// Ids of the utterances that say so, never empty.
+    pub cites: Vec<u64>,
+}
+
+/// What a name stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NameKind {
+    /// Somebody who was named.
+    Person,
+    /// A company, an office, a team.
+    Organisation,
+    /// A thing with a name of its own.
+    Product,
+    /// A sum of money or a quantity that matters, as said.
+    Amount,
+}
+
+/// A person, organisation, product or amount that was named.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Name {
+    /// What it is.
+    pub kind: NameKind,
+    /// As it was said.
+    pub text: String,
+    /// Ids of the utterances that name it, never empty.
+    pub cites: Vec<u64>,
 }
 
 /// When the parties mean to speak again.
@@ -119,6 +201,12 @@ pub struct Notes {
     pub actions: Vec<Action>,
     /// What was asked and not answered.
     pub questions: Vec<Cited>,
+    /// What is due when, beside the actions' own dates.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deadlines: Vec<Deadline>,
+    /// Who and what was named.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<Name>,
     /// The next call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_meeting: Option<NextMeeting>,

@@ -16,6 +16,7 @@ mod transcriber;
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
@@ -116,6 +117,9 @@ pub enum ModelError {
 pub enum Recognised {
     /// Words of one party.
     Utterance(Utterance),
+    /// What a party is saying now, where its ear was opened with [`EarOptions::captions`]; replaced by the next caption and
+    /// at last by the utterance.
+    Caption(Caption),
     /// All that a finished ear had to say has come (also after [`PartyEar::discard`] and a later finish).
     Finished {
         /// Which party.
@@ -130,6 +134,67 @@ pub enum Recognised {
     },
 }
 
+/// What an ear is opened with.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EarOptions {
+    /// Tell unfinished words as [`Recognised::Caption`] where there is room. Default false.
+    pub captions: bool,
+    /// Two-letter code of the spoken language; `None`: as [`TranscriberConfig::language`] says.
+    pub language: Option<String>,
+    /// Names and terms that may be said (room name, names of parties, the room's glossary), most important first.
+    pub terms: Vec<String>,
+    /// Several people share this line: tell them apart ([`Utterance::voice`]). Default false.
+    pub several_voices: bool,
+}
+
+/// One of several people behind one line, as told apart within this call: 0 is "Speaker A". Nothing about the voice itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Voice(pub u8);
+
+impl fmt::Display for Voice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Speaker {}", char::from(b'A' + self.0.min(25)))
+    }
+}
+
+/// One word and when it was said. `Debug` shows no text.
+#[derive(Clone, PartialEq)]
+pub struct Word {
+    /// As written, with its punctuation, without spaces around it.
+    pub text: Zeroizing<String>,
+    /// Start, same clock as [`Utterance::start_ms`].
+    pub start_ms: i64,
+    /// End, never before the start.
+    pub end_ms: i64,
+    /// Probability that the recogniser gave it, 0 to 1.
+    pub probability: f32,
+}
+
+impl fmt::Debug for Word {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Word").field("start_ms", &self.start_ms).field("end_ms", &self.end_ms).finish_non_exhaustive()
+    }
+}
+
+/// Unfinished words of one party. `Debug` shows no text.
+#[derive(Clone)]
+pub struct Caption {
+    /// Who.
+    pub party: PartyKey,
+    /// Where the utterance began, same clock as [`Utterance::start_ms`].
+    pub start_ms: i64,
+    /// Words on which successive hypotheses agree: only ever added to until the utterance comes.
+    pub agreed: Zeroizing<String>,
+    /// What comes behind them as it seems now; may change.
+    pub tail: Zeroizing<String>,
+}
+
+impl fmt::Debug for Caption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Caption").field("party", &self.party).field("start_ms", &self.start_ms).finish_non_exhaustive()
+    }
+}
+
 /// One stretch of one party's speech. `Debug` shows no text; the text is wiped from memory when dropped.
 #[derive(Clone)]
 pub struct Utterance {
@@ -141,8 +206,16 @@ pub struct Utterance {
     pub end_ms: i64,
     /// The words, trimmed, never empty.
     pub text: Zeroizing<String>,
-    /// Mean probability that Whisper gave its tokens, 0 to 1. Clean speech is above 0.8.
+    /// Mean probability that the recogniser gave its tokens, 0 to 1. Clean speech is above 0.8.
     pub confidence: f32,
+    /// The words with their times, in order; empty where the recogniser tells none.
+    pub words: Vec<Word>,
+    /// Two-letter code of the language in which it was said, where the recogniser tells it.
+    pub language: Option<String>,
+    /// Which of several people on one line, where that was asked for ([`EarOptions::several_voices`]) and could be told.
+    pub voice: Option<Voice>,
+    /// Who saw the words, for "Written by": short and stable (`whisper base.en`).
+    pub recogniser: Arc<str>,
 }
 
 impl fmt::Debug for Utterance {

@@ -508,9 +508,17 @@ fn outcome(decoder: &mut Decoder, job: &Final) -> Outcome {
     // A panic in the bindings must not leave the party waiting for ever.
     let recognised = catch_unwind(AssertUnwindSafe(|| recognise(decoder, &job.heard)));
     match recognised.unwrap_or(Err(whisper_rs::WhisperError::FailedToDecode)) {
-        Ok(Ok(Words { text, confidence })) => {
-            Outcome::Words(Utterance { party: job.party, start_ms, end_ms, text, confidence })
-        }
+        Ok(Ok(Words { text, confidence })) => Outcome::Words(Utterance {
+            party: job.party,
+            start_ms,
+            end_ms,
+            text,
+            confidence,
+            words: Vec::new(),
+            language: None,
+            voice: None,
+            recogniser: "whisper".into(),
+        }),
         Ok(Err(doubt)) => Outcome::Doubted(doubt),
         Err(error) => {
             warn!(party = job.party.0, cause = %error, "whisper could not decode an utterance");

@@ -61,6 +61,7 @@ async fn a_party_whose_ear_is_dropped_or_that_is_discarded_by_key_after_finishin
         match result {
             Recognised::Utterance(utterance) => assert_eq!(utterance.party, PartyKey(3)),
             Recognised::Finished { party } => finished.push(party.0),
+            Recognised::Caption(_) => {}
             Recognised::FellBehind { .. } => panic!("fell behind"),
         }
     }

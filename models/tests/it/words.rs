@@ -48,7 +48,7 @@ async fn two_parties_who_speak_at_once_each_get_their_own_words_in_order_and_non
         match result {
             Recognised::Utterance(u) if u.party == first => one.push(u),
             Recognised::Utterance(u) => two.push(u),
-            Recognised::Finished { .. } => {}
+            Recognised::Finished { .. } | Recognised::Caption(_) => {}
             Recognised::FellBehind { .. } => panic!("fell behind"),
         }
     }
