@@ -13,10 +13,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use models::eval::{self, WordErrors};
-use models::speech::decode::Whisper;
+use models::speech::backend::whisper::Whisper;
 use models::speech::endpoint::EndpointConfig;
 use models::speech::listen::Listener;
-use models::speech::recognise::recognise;
+use models::speech::recognise::{Hints, recognise};
 use models::speech::silero::Silero;
 
 #[derive(serde::Serialize)]
@@ -55,7 +55,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let vad = models::weights::named(models::weights::DEFAULT_VAD)?;
     let silero = Arc::new(Silero::load(&models::weights::locate(&vad, &folder)?)?);
     let threads: usize = option("--threads", "1").parse()?;
-    let mut decoder = whisper.decoder(Some("en"), threads)?;
+    let mut decoder = whisper.with_threads(threads).decoder()?;
     let every: usize = option("--every", "12").parse()?;
 
     let prompts: Vec<_> = eval::installed_prompts()?
@@ -89,7 +89,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 speech += Duration::from_millis(heard.length_ms());
                 let began = Instant::now();
                 let cpu_began = cpu();
-                let outcome = recognise(&mut decoder, &heard)?;
+                let outcome = recognise(&mut decoder, &heard, Hints { language: Some("en"), prompt: "" })?;
                 cpu_time += cpu().saturating_sub(cpu_began);
                 times.push(began.elapsed());
                 match outcome {

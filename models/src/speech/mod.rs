@@ -2,10 +2,10 @@
 //!
 //! Each idea has a file: [`silero`] says how likely a 32 ms window holds speech, [`endpoint`] makes utterances of such
 //! windows (sans-IO), [`listen`] joins the two for one party, [`finals`] decides who is decoded next (sans-IO),
-//! [`decode`] is Whisper, [`guard`] throws invented text away, [`recognise`] asks
-//! both, [`transcriber`] runs all of it on threads.
+//! [`backend`] is Whisper or what stands in its place, [`guard`] throws invented text away, [`recognise`] asks both,
+//! [`transcriber`] runs all of it on threads.
 
-pub mod decode;
+pub mod backend;
 pub mod endpoint;
 pub mod finals;
 pub mod guard;
@@ -34,6 +34,8 @@ pub struct PartyKey(pub u64);
 pub struct TranscriberConfig {
     /// Whisper weights in ggml format (`ggml-base.en.bin`, …).
     pub whisper: PathBuf,
+    /// Another recogniser in Whisper's place; then [`Self::whisper`] is not read. Default `None`.
+    pub backend: Option<Arc<dyn backend::Backend>>,
     /// Silero voice activity weights in ggml format (`ggml-silero-v6.2.0.bin`).
     pub vad: PathBuf,
     /// Two-letter language code (`en`). `None`: detected per utterance by multilingual weights; English-only weights
@@ -62,6 +64,7 @@ impl TranscriberConfig {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Self {
             whisper: whisper.into(),
+            backend: None,
             vad: vad.into(),
             language: Some("en".to_owned()),
             workers: cores.clamp(1, 4),
@@ -99,6 +102,14 @@ pub enum ModelError {
         /// The file.
         path: PathBuf,
         /// What whisper.cpp said.
+        what: String,
+    },
+    /// Another recogniser cannot be set up.
+    #[error("recogniser {name} cannot be used: {what}")]
+    Backend {
+        /// Its name.
+        name: String,
+        /// What is wrong.
         what: String,
     },
     /// The language is not one that Whisper knows.

@@ -3,10 +3,9 @@
 //! A second look (wider encoder context, with time stamps, so that Whisper goes on behind its own sentence end) is taken
 //! when the first one loops, guesses, or stops early: far fewer words than so much voice holds.
 
-use whisper_rs::WhisperError;
 use zeroize::Zeroizing;
 
-use super::decode::{Decoder, Look};
+use super::backend::{BackendError, Look, Task, TimedWord, Worker};
 use super::guard::{self, Doubt, Evidence};
 use super::listen::Heard;
 
@@ -21,12 +20,30 @@ pub struct Words {
     pub text: Zeroizing<String>,
     /// Mean probability of its tokens.
     pub confidence: f32,
+    /// The words with their times from the first sample on, where the recogniser tells them.
+    pub words: Vec<TimedWord>,
+    /// Two-letter code of the language, where the recogniser tells it.
+    pub language: Option<String>,
 }
 
-/// The words of an utterance, or why there are none. The outer error is whisper.cpp's.
-pub fn recognise(decoder: &mut Decoder, heard: &Heard) -> Result<Result<Words, Doubt>, WhisperError> {
+/// What a recogniser is told besides the sound.
+#[derive(Clone, Copy)]
+pub struct Hints<'a> {
+    /// Two-letter code; `None` to detect.
+    pub language: Option<&'a str>,
+    /// Names and terms that may be said.
+    pub prompt: &'a str,
+}
+
+/// The words of an utterance, or why there are none. The outer error is the recogniser's.
+pub fn recognise(
+    worker: &mut dyn Worker,
+    heard: &Heard,
+    hints: Hints<'_>,
+) -> Result<Result<Words, Doubt>, BackendError> {
     let samples = Zeroizing::new(heard.pcm.iter().map(|s| f32::from(*s) / 32768.0).collect::<Vec<f32>>());
-    let first = look(decoder, heard, &samples, Look::Quick)?;
+    let task = Task { samples: &samples, look: Look::Quick, language: hints.language, prompt: hints.prompt };
+    let first = look(worker, heard, &task)?;
     let again = match &first {
         Ok(words) => {
             let count = words.text.split_whitespace().count() as f32;
@@ -37,7 +54,7 @@ pub fn recognise(decoder: &mut Decoder, heard: &Heard) -> Result<Result<Words, D
     if !again {
         return Ok(first);
     }
-    let second = look(decoder, heard, &samples, Look::Careful)?;
+    let second = look(worker, heard, &Task { look: Look::Careful, ..task })?;
     Ok(match (first, second) {
         (Ok(first), Ok(second)) if first.text.len() >= second.text.len() => Ok(first),
         (Ok(first), Err(_)) => Ok(first),
@@ -45,18 +62,18 @@ pub fn recognise(decoder: &mut Decoder, heard: &Heard) -> Result<Result<Words, D
     })
 }
 
-fn look(
-    decoder: &mut Decoder,
-    heard: &Heard,
-    samples: &[f32],
-    look: Look,
-) -> Result<Result<Words, Doubt>, WhisperError> {
-    let decoded = decoder.decode(samples, look)?;
+fn look(worker: &mut dyn Worker, heard: &Heard, task: &Task<'_>) -> Result<Result<Words, Doubt>, BackendError> {
+    let decoded = worker.decode(task)?;
     let evidence = Evidence {
         voiced_ms: heard.voiced_ms,
         voice: heard.voice,
         mean_logprob: decoded.mean_logprob,
         no_speech: decoded.no_speech,
     };
-    Ok(guard::check(&decoded.text, evidence).map(|text| Words { text, confidence: decoded.confidence }))
+    Ok(guard::check(&decoded.text, evidence).map(|text| Words {
+        text,
+        confidence: decoded.confidence,
+        words: decoded.words,
+        language: decoded.language,
+    }))
 }

@@ -13,13 +13,14 @@ use tokio::sync::mpsc;
 use tracing::{debug, info, warn};
 use zeroize::Zeroizing;
 
-use super::decode::{Decoder, Whisper};
+use super::backend::whisper::{Whisper, knows_language};
+use super::backend::{Backend, BackendError, Worker};
 use super::finals::{EarId, Final, Finals};
 use super::guard::Doubt;
 use super::listen::{Heard, Listener};
-use super::recognise::{Words, recognise};
+use super::recognise::{Hints, Words, recognise};
 use super::silero::Silero;
-use super::{ModelError, PartyKey, Recognised, TranscriberConfig, Utterance};
+use super::{EarOptions, ModelError, PartyKey, Recognised, TranscriberConfig, Utterance, Word};
 
 /// A party whose stream stops in mid-utterance is taken to be silent after this long.
 const STALLED: Duration = Duration::from_millis(900);
@@ -84,6 +85,9 @@ struct Shared {
     work: Condvar,
     results: mpsc::Sender<Recognised>,
     inbox_samples: usize,
+    recogniser: Arc<str>,
+    /// Where an ear names none.
+    language: Option<String>,
 }
 
 struct State {
@@ -96,6 +100,7 @@ struct State {
 
 struct Ear {
     party: PartyKey,
+    options: Arc<EarOptions>,
     inbox: VecDeque<(i64, Zeroizing<Vec<i16>>)>,
     inbox_samples: usize,
     lost_samples: u64,
@@ -161,11 +166,15 @@ impl Transcriber {
     pub fn load(config: TranscriberConfig) -> Result<(Self, mpsc::Receiver<Recognised>), ModelError> {
         let began = Instant::now();
         let silero = Arc::new(Silero::load(&config.vad)?);
-        let whisper = Whisper::load(&config.whisper)?;
-        let workers = config.workers.clamp(1, 64);
-        let decoders: Vec<Decoder> = (0..workers)
-            .map(|_| whisper.decoder(config.language.as_deref(), config.threads_per_worker))
-            .collect::<Result<_, _>>()?;
+        let backend: Arc<dyn Backend> = match &config.backend {
+            Some(backend) => Arc::clone(backend),
+            None => Arc::new(Whisper::load(&config.whisper)?.with_threads(config.threads_per_worker)),
+        };
+        if let Some(language) = config.language.as_ref().filter(|code| !knows_language(code)) {
+            return Err(ModelError::BadLanguage { language: language.clone() });
+        }
+        let workers: Vec<Box<dyn Worker>> =
+            (0..config.workers.clamp(1, 64)).map(|_| backend.worker()).collect::<Result<_, _>>()?;
         let (results, receiver) = mpsc::channel(RESULTS);
         let shared = Arc::new(Shared {
             state: Mutex::new(State {
@@ -179,6 +188,8 @@ impl Transcriber {
             work: Condvar::new(),
             results,
             inbox_samples: config.inbox_ms as usize * 16,
+            recogniser: backend.name().into(),
+            language: config.language.clone(),
         });
         let handle = Arc::new(Handle(Arc::clone(&shared)));
         let niceness = config.niceness.clamp(0, 19);
@@ -192,14 +203,14 @@ impl Transcriber {
         let endpoint = config.endpoint.clone();
         let listening = Arc::clone(&shared);
         spawn("ear".to_owned(), Box::new(move || listen(&listening, &silero, &endpoint)))?;
-        for (number, decoder) in decoders.into_iter().enumerate() {
+        let count = workers.len();
+        for (number, mut worker) in workers.into_iter().enumerate() {
             let working = Arc::clone(&shared);
-            spawn(format!("words-{number}"), Box::new(move || work(&working, decoder)))?;
+            spawn(format!("words-{number}"), Box::new(move || work(&working, &mut *worker)))?;
         }
-        let weights = config.whisper.file_name().unwrap_or_default().to_string_lossy().into_owned();
         info!(
-            weights,
-            workers,
+            recogniser = backend.name(),
+            workers = count,
             threads = config.threads_per_worker,
             elapsed_ms = began.elapsed().as_millis() as u64,
             "recogniser ready"
@@ -207,13 +218,22 @@ impl Transcriber {
         Ok((Self { handle }, receiver))
     }
 
-    /// Opens an ear for a party. Several ears may be open under one key; each says Finished for itself.
+    /// Opens an ear for a party with nothing special. As [`Transcriber::open_with`].
     pub fn open(&self, party: PartyKey) -> PartyEar {
+        self.open_with(party, EarOptions::default())
+    }
+
+    /// Opens an ear for a party. Several ears may be open under one key; each says Finished for itself. A language that
+    /// Whisper does not know counts as none.
+    pub fn open_with(&self, party: PartyKey, options: EarOptions) -> PartyEar {
+        let language = options.language.filter(|code| knows_language(code));
+        let options = Arc::new(EarOptions { language, ..options });
         let mut state = self.handle.0.lock();
         let id = EarId(state.next_ear);
         state.next_ear += 1;
         let ear = Ear {
             party,
+            options,
             inbox: VecDeque::new(),
             inbox_samples: 0,
             lost_samples: 0,
@@ -439,7 +459,7 @@ fn hand_over(shared: &Shared, taken: &Taken, heard: &mut Vec<Heard>) -> Option<(
 }
 
 /// A worker thread: decodes one utterance after the other.
-fn work(shared: &Shared, mut decoder: Decoder) {
+fn work(shared: &Shared, worker: &mut dyn Worker) {
     let mut state = shared.lock();
     loop {
         if state.stopping {
@@ -449,9 +469,10 @@ fn work(shared: &Shared, mut decoder: Decoder) {
             state = shared.work.wait(state).unwrap_or_else(PoisonError::into_inner);
             continue;
         };
+        let options = state.ears.get(&job.ear).map(|ear| Arc::clone(&ear.options)).unwrap_or_default();
         drop(state);
         let began = Instant::now();
-        let outcome = outcome(&mut decoder, &job);
+        let outcome = outcome(shared, worker, &job, &options);
         let elapsed_ms = began.elapsed().as_millis() as u64;
         let length_ms = job.heard.length_ms();
         debug!(
@@ -503,26 +524,44 @@ enum Outcome {
     Failed,
 }
 
-fn outcome(decoder: &mut Decoder, job: &Final) -> Outcome {
+/// How often an utterance is given to the recogniser before it is given up.
+const ATTEMPTS: usize = 3;
+
+fn outcome(shared: &Shared, worker: &mut dyn Worker, job: &Final, options: &EarOptions) -> Outcome {
     let Heard { start_ms, end_ms, .. } = job.heard;
-    // A panic in the bindings must not leave the party waiting for ever.
-    let recognised = catch_unwind(AssertUnwindSafe(|| recognise(decoder, &job.heard)));
-    match recognised.unwrap_or(Err(whisper_rs::WhisperError::FailedToDecode)) {
-        Ok(Ok(Words { text, confidence })) => Outcome::Words(Utterance {
-            party: job.party,
-            start_ms,
-            end_ms,
-            text,
-            confidence,
-            words: Vec::new(),
-            language: None,
-            voice: None,
-            recogniser: "whisper".into(),
-        }),
-        Ok(Err(doubt)) => Outcome::Doubted(doubt),
-        Err(error) => {
-            warn!(party = job.party.0, cause = %error, "whisper could not decode an utterance");
-            Outcome::Failed
+    let hints = Hints { language: options.language.as_deref().or(shared.language.as_deref()), prompt: "" };
+    for attempt in 1..=ATTEMPTS {
+        // A panic in the bindings must not leave the party waiting for ever.
+        let recognised = catch_unwind(AssertUnwindSafe(|| recognise(worker, &job.heard, hints)))
+            .unwrap_or_else(|_| Err(BackendError::Failed { what: "it panicked".to_owned() }));
+        match recognised {
+            Ok(Ok(Words { text, confidence, words, language })) => {
+                let words = words.into_iter().map(|word| Word {
+                    text: word.text,
+                    start_ms: (start_ms + word.start_ms).clamp(start_ms, end_ms),
+                    end_ms: (start_ms + word.end_ms).clamp(start_ms, end_ms),
+                    probability: word.probability,
+                });
+                return Outcome::Words(Utterance {
+                    party: job.party,
+                    start_ms,
+                    end_ms,
+                    text,
+                    confidence,
+                    words: words.collect(),
+                    language,
+                    voice: None,
+                    recogniser: Arc::clone(&shared.recogniser),
+                });
+            }
+            Ok(Err(doubt)) => return Outcome::Doubted(doubt),
+            Err(error) => {
+                warn!(party = job.party.0, attempt, cause = %error, "an utterance was not decoded");
+                if matches!(error, BackendError::Refused { .. }) {
+                    break;
+                }
+            }
         }
     }
+    Outcome::Failed
 }

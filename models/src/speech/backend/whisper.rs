@@ -1,4 +1,4 @@
-//! Whisper on one finished utterance.
+//! Whisper on this machine, by whisper.cpp.
 //!
 //! The encoder costs the same for 1 s as for 30 s unless it is told to look at less, so its context is scaled to the
 //! utterance ([`audio_context`]; `examples/rtf.rs` measures the effect on words and time).
@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use whisper_rs::{FullParams, SamplingStrategy, WhisperContext, WhisperContextParameters, WhisperError, WhisperState};
 use zeroize::Zeroizing;
 
-use super::ModelError;
+use super::{Backend, BackendError, Decoded, Look, Task, Worker};
+use crate::speech::ModelError;
 
 /// Encoder positions per second of sound.
 const POSITIONS_PER_SECOND: usize = 50;
@@ -27,42 +28,21 @@ pub fn audio_context(samples: usize, floor: usize) -> usize {
     (samples.div_ceil(16_000 / POSITIONS_PER_SECOND) + CONTEXT_MARGIN).max(floor).min(CONTEXT_WHOLE)
 }
 
-/// How closely the decoder looks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Look {
-    /// Context scaled to the utterance, no time stamps: what nearly all utterances get.
-    Quick,
-    /// A wider context, with time stamps: slower, and goes on behind a sentence at which a quick look would stop.
-    Careful,
-}
-
 /// The weights, shared by all workers.
 pub struct Whisper {
     context: WhisperContext,
     path: PathBuf,
+    name: String,
+    threads: usize,
 }
 
 /// One worker's state (about 150 MB for base.en).
 pub struct Decoder {
     state: WhisperState,
     end_of_text: i32,
-    language: Option<String>,
+    multilingual: bool,
     threads: i32,
     floor: usize,
-}
-
-/// What Whisper made of an utterance, with its own doubts.
-pub struct Decoded {
-    /// As it came.
-    pub text: Zeroizing<String>,
-    /// Mean probability of the text tokens.
-    pub confidence: f32,
-    /// Mean log-probability of the text tokens.
-    pub mean_logprob: f32,
-    /// Probability that there is no speech.
-    pub no_speech: f32,
-    /// Number of text tokens.
-    pub tokens: usize,
 }
 
 impl Whisper {
@@ -79,15 +59,25 @@ impl Whisper {
         parameters.flash_attn(true);
         let context = WhisperContext::new_with_params(path, parameters)
             .map_err(|error| ModelError::BadWhisper { path: path.to_owned(), what: error.to_string() })?;
-        Ok(Self { context, path: path.to_owned() })
+        let file = path.file_name().unwrap_or_default().to_string_lossy();
+        let model = file.strip_prefix("ggml-").unwrap_or(&file);
+        let name = format!("whisper {}", model.strip_suffix(".bin").unwrap_or(model));
+        Ok(Self { context, path: path.to_owned(), name, threads: 1 })
     }
 
-    /// A state of its own over these weights. `language`: two letters, `None` to detect.
-    pub fn decoder(&self, language: Option<&str>, threads: usize) -> Result<Decoder, ModelError> {
-        let language = if self.context.is_multilingual() { language } else { Some("en") };
-        if let Some(language) = language.filter(|code| whisper_rs::get_lang_id(code).is_none()) {
-            return Err(ModelError::BadLanguage { language: language.to_owned() });
-        }
+    /// Compute threads inside one decode, 1 to 64. Default 1.
+    #[must_use]
+    pub fn with_threads(self, threads: usize) -> Self {
+        Self { threads: threads.clamp(1, 64), ..self }
+    }
+
+    /// Whether the weights know other languages than English.
+    pub fn is_multilingual(&self) -> bool {
+        self.context.is_multilingual()
+    }
+
+    /// A state of its own over these weights.
+    pub fn decoder(&self) -> Result<Decoder, ModelError> {
         let state = self
             .context
             .create_state()
@@ -95,11 +85,36 @@ impl Whisper {
         Ok(Decoder {
             state,
             end_of_text: self.context.token_eot(),
-            language: language.map(str::to_owned),
-            threads: i32::try_from(threads.clamp(1, 64)).unwrap_or(1),
+            multilingual: self.context.is_multilingual(),
+            threads: i32::try_from(self.threads).unwrap_or(1),
             floor: CONTEXT_FLOOR,
         })
     }
+}
+
+impl Backend for Whisper {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn worker(&self) -> Result<Box<dyn Worker>, ModelError> {
+        Ok(Box::new(self.decoder()?))
+    }
+
+    fn can_caption(&self) -> bool {
+        true
+    }
+}
+
+impl Worker for Decoder {
+    fn decode(&mut self, task: &Task<'_>) -> Result<Decoded, BackendError> {
+        self.run(task).map_err(|error| BackendError::Failed { what: error.to_string() })
+    }
+}
+
+/// Whether Whisper knows a language by this two-letter code.
+pub fn knows_language(code: &str) -> bool {
+    !code.contains('\0') && whisper_rs::get_lang_id(code).is_some()
 }
 
 /// Magic and eleven numbers.
@@ -143,16 +158,17 @@ impl Decoder {
         self.floor = positions.min(CONTEXT_WHOLE);
     }
 
-    /// The words of an utterance of at most 30 s at 16 kHz, -1 to 1.
-    pub fn decode(&mut self, samples: &[f32], look: Look) -> Result<Decoded, WhisperError> {
+    fn run(&mut self, task: &Task<'_>) -> Result<Decoded, WhisperError> {
+        let Task { samples, look, .. } = *task;
+        let language = if self.multilingual { task.language.filter(|code| knows_language(code)) } else { Some("en") };
         let mut params = FullParams::new(SamplingStrategy::Greedy { best_of: 2 });
         let floor = if look == Look::Careful { self.floor.max(CONTEXT_CAREFUL) } else { self.floor };
         params.set_audio_ctx(i32::try_from(audio_context(samples.len(), floor)).unwrap_or(0));
         params.set_n_threads(self.threads);
-        params.set_language(self.language.as_deref());
+        params.set_language(language);
         params.set_no_context(true);
-        params.set_no_timestamps(look == Look::Quick);
-        params.set_single_segment(look == Look::Quick);
+        params.set_no_timestamps(look != Look::Careful);
+        params.set_single_segment(look != Look::Careful);
         params.set_suppress_blank(true);
         params.set_suppress_nst(true);
         params.set_temperature(0.0);
@@ -186,7 +202,17 @@ impl Decoder {
             }
         }
         let count = tokens.max(1) as f32;
-        Ok(Decoded { text, confidence: probabilities / count, mean_logprob: logprobs / count, no_speech, tokens })
+        let told = whisper_rs::get_lang_str(self.state.full_lang_id_from_state()).map(str::to_owned);
+        Ok(Decoded {
+            text,
+            words: Vec::new(),
+            language: if self.multilingual { told } else { Some("en".to_owned()) },
+            languages: Vec::new(),
+            confidence: probabilities / count,
+            mean_logprob: logprobs / count,
+            no_speech,
+            tokens,
+        })
     }
 }
 
