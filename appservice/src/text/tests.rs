@@ -174,7 +174,7 @@ fn captions_to_the_letter() {
 }
 
 fn cited(text: &str, cites: &[u64]) -> Cited {
-    Cited { text: text.into(), cites: cites.to_vec() }
+    Cited { text: text.into(), cites: cites.to_vec(), ..Cited::default() }
 }
 
 fn due(said: &str, date: &str, time: Option<&str>) -> Due {
@@ -206,11 +206,13 @@ fn sample() -> Notes {
         deadlines: Vec::new(),
         names: Vec::new(),
         next_meeting: Some(NextMeeting {
+            id: models::notes::ItemId(3),
             when: due("Saturday the second at ten", "2027-01-02", Some("10:00")),
             cites: vec![3],
         }),
         keywords: vec!["mock-ups".into()],
         written_by: "extractive".into(),
+        ..Notes::default()
     }
 }
 

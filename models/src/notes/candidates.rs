@@ -229,8 +229,8 @@ static TO_THE_MACHINE: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 /// Whether a sentence speaks to whoever writes the notes. It stays in the transcript and goes nowhere else.
-pub(super) fn is_to_the_machine(sentence: &Sentence<'_>) -> bool {
-    TO_THE_MACHINE.is_match(sentence.text)
+pub(crate) fn is_to_the_machine(text: &str) -> bool {
+    TO_THE_MACHINE.is_match(text)
 }
 
 /// Whether a sentence is greeting, thanks or a test of the line.
@@ -247,7 +247,7 @@ pub(super) fn find(sentences: &[Sentence<'_>], speakers: &[String], today: Date)
     let mut found = Found::default();
     for at in 0..sentences.len() {
         let sentence = &sentences[at];
-        if is_to_the_machine(sentence) {
+        if is_to_the_machine(sentence.text) {
             continue;
         }
         let due = dates::find(sentence.text, today);
@@ -306,14 +306,18 @@ fn decision(sentences: &[Sentence<'_>], at: usize, dated: bool) -> Option<Cited>
             return None;
         }
         let agreed = agreement(sentences, at)?;
-        return Some(Cited { text: line, cites: cites(&[sentence.id, agreed.id]) });
+        return Some(Cited { id: ItemId::default(), text: line, cites: cites(&[sentence.id, agreed.id]) });
     }
     if is_question(sentence) {
         return None;
     }
     let is_plan =
         dated && WE_DO.captures(sentence.text).is_some_and(|c| !NOT_DECIDED.contains(&c[1].to_lowercase().as_str()));
-    (DECIDED.is_match(sentence.text) || is_plan).then(|| Cited { text: line, cites: vec![sentence.id] })
+    (DECIDED.is_match(sentence.text) || is_plan).then(|| Cited {
+        id: ItemId::default(),
+        text: line,
+        cites: vec![sentence.id],
+    })
 }
 
 fn next_meeting(sentences: &[Sentence<'_>], at: usize, due: &[dates::Found], today: Date) -> Option<NextMeeting> {
@@ -335,7 +339,7 @@ fn next_meeting(sentences: &[Sentence<'_>], at: usize, due: &[dates::Found], tod
     if is_question(sentence) && !due.is_empty() {
         ids.push(agreement(sentences, at)?.id);
     }
-    Some(NextMeeting { when, cites: cites(&ids) })
+    Some(NextMeeting { id: ItemId::default(), when, cites: cites(&ids) })
 }
 
 fn question(sentences: &[Sentence<'_>], at: usize) -> Option<Cited> {
@@ -354,7 +358,7 @@ fn question(sentences: &[Sentence<'_>], at: usize) -> Option<Cited> {
             return None;
         }
     }
-    Some(Cited { text: as_line(sentence.text), cites: cites(&ids) })
+    Some(Cited { id: ItemId::default(), text: as_line(sentence.text), cites: cites(&ids) })
 }
 
 fn actions(sentences: &[Sentence<'_>], at: usize, speakers: &[String], today: Date) -> Vec<Action> {

@@ -14,6 +14,13 @@ pub(super) fn call_day(started_ms: i64, time_zone: &str) -> Date {
     Timestamp::from_millisecond(started_ms).unwrap_or(Timestamp::UNIX_EPOCH).to_zoned(zone).date()
 }
 
+/// What a person means by a time expression ("Friday", "end of the month", "December 2nd at ten"): the first one in `text`,
+/// resolved against the day of `at_ms` (Unix time in ms) in `time_zone` (IANA name). `None` if there is none.
+#[must_use]
+pub fn resolve(text: &str, at_ms: i64, time_zone: &str) -> Option<Due> {
+    find(text, call_day(at_ms, time_zone)).into_iter().next().map(|found| found.due)
+}
+
 /// A time expression found in a text.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Found {
@@ -42,7 +49,7 @@ pub(super) fn find(text: &str, today: Date) -> Vec<Found> {
     let mut out: Vec<Found> = Vec::new();
     let found = EXPRESSION.captures_iter(text).filter_map(|captures| {
         let whole = captures.get(0)?;
-        let date = resolve(&captures, text, today)?;
+        let date = day_of(&captures, text, today)?;
         let lead = captures.name("lead").map_or(0, |lead| lead.len());
         let said = whole.as_str()[lead..].trim().trim_end_matches([',', '.']).to_owned();
         let time = time(&captures);
@@ -67,7 +74,7 @@ pub(super) fn find(text: &str, today: Date) -> Vec<Found> {
     out
 }
 
-fn resolve(captures: &Captures<'_>, text: &str, today: Date) -> Option<Date> {
+fn day_of(captures: &Captures<'_>, text: &str, today: Date) -> Option<Date> {
     let named = |name: &str| captures.name(name).map(|m| m.as_str().to_lowercase());
     if let Some(relative) = named("relative") {
         let relative = relative.trim_start_matches("the ");

@@ -46,11 +46,10 @@ impl ExtractiveWriter {
             decisions: found.decisions,
             actions: found.actions,
             questions: found.questions,
-            deadlines: Vec::new(),
-            names: Vec::new(),
             next_meeting: found.next_meeting,
             keywords: keywords.into_iter().map(|k| k.text).collect(),
             written_by: self.name().to_owned(),
+            ..Notes::default()
         };
         evidence::keep_supported(&mut notes, transcript);
         notes
@@ -245,6 +244,7 @@ mod tests {
         let mut notes = ExtractiveWriter.write(&transcript);
         let good = notes.clone();
         let invented = |cites: Vec<u64>| crate::notes::Cited {
+            id: crate::notes::ItemId::default(),
             text: "The project is cancelled for lack of funds.".to_owned(),
             cites,
         };

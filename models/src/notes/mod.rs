@@ -3,12 +3,18 @@
 //! [`NoteWriter`] is the seam: [`ExtractiveWriter`] needs no weights and quotes; neural ones take the same
 //! [`Transcript`] and give the same [`Notes`]. What a speaker says is material, never an instruction.
 
-mod candidates;
+pub(crate) mod candidates;
 mod dates;
 mod evidence;
 mod extractive;
+pub mod fix;
+mod items;
+mod merge;
+mod numbers;
 mod sentences;
 mod summary;
+mod taker;
+mod topics;
 
 use std::fmt;
 
@@ -16,8 +22,14 @@ use jiff::civil::{Date, Time};
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
+pub use dates::resolve;
 pub use evidence::keep_supported;
 pub use extractive::ExtractiveWriter;
+pub use fix::{Change, Fix, FixError};
+pub use taker::{Done, NoteTaker, Piece};
+
+#[allow(unused_imports, reason = "for writers of prose")]
+pub(crate) use {evidence::align, merge::merge};
 
 /// A whole call in words. Wiped from memory when dropped.
 #[derive(Debug, Clone)]
@@ -71,6 +83,14 @@ pub trait NoteWriter: Send + Sync {
     fn join(&self, whole: &Transcript, parts: &[Notes]) -> Result<Notes, WriteError>;
 }
 
+/// Makes vectors of sentences, near one another where the sentences mean the like.
+pub trait Embed: Send + Sync {
+    /// Short, stable (`minilm`).
+    fn name(&self) -> &str;
+    /// One vector of length 1 for each sentence, in order, all of the same dimension. May take some 10 ms a sentence.
+    fn embed(&self, sentences: &[&str]) -> Result<Vec<Vec<f32>>, WriteError>;
+}
+
 /// Why a writer gave no notes. Another one then writes them.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
@@ -100,9 +120,24 @@ pub enum WriteError {
     },
 }
 
+impl WriteError {
+    /// One word for logs and metrics: `unavailable`, `failed`, `unusable`.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Unavailable { .. } => "unavailable",
+            Self::Failed { .. } => "failed",
+            Self::Unusable { .. } => "unusable",
+        }
+    }
+}
+
 /// A sentence and the utterances that support it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cited {
+    /// Its number, where people can fix it: decisions and questions. 0 in a summary.
+    #[serde(default, skip_serializing_if = "ItemId::is_none")]
+    pub id: ItemId,
     /// Words for people.
     pub text: String,
     /// Ids of [`SaidUtterance`]s, never empty, ascending.
@@ -114,6 +149,42 @@ pub struct Cited {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ItemId(pub u32);
+
+impl ItemId {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+    fn is_none(&self) -> bool {
+        self.0 == 0
+    }
+}
+
+/// What sort of item a number names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ItemKind {
+    /// Of [`Notes::decisions`].
+    Decision,
+    /// Of [`Notes::actions`].
+    Action,
+    /// Of [`Notes::questions`].
+    Question,
+    /// Of [`Notes::deadlines`].
+    Deadline,
+    /// [`Notes::next_meeting`].
+    NextMeeting,
+}
+
+/// An item as it was drawn, before somebody mended or dropped it: so that it is known again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mended {
+    /// Its number.
+    pub id: ItemId,
+    /// What it is.
+    pub kind: ItemKind,
+    /// Its words as drawn.
+    pub text: String,
+    /// What it rested on.
+    pub cites: Vec<u64>,
+}
 
 /// Something that someone is to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -146,6 +217,9 @@ pub struct Due {
 /// A date by which something is to be, said of no one in particular ("the offer runs out on Friday").
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deadline {
+    /// Its number.
+    #[serde(default, skip_serializing_if = "ItemId::is_none")]
+    pub id: ItemId,
     /// What is due.
     pub text: String,
     /// When.
@@ -182,6 +256,9 @@ pub struct Name {
 /// When the parties mean to speak again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NextMeeting {
+    /// Its number.
+    #[serde(default, skip_serializing_if = "ItemId::is_none")]
+    pub id: ItemId,
     /// When.
     pub when: Due,
     /// Ids of the utterances that say so, never empty.
@@ -212,6 +289,64 @@ pub struct Notes {
     pub next_meeting: Option<NextMeeting>,
     /// The words that the call was about, most telling first.
     pub keywords: Vec<String>,
-    /// [`NoteWriter::name`] of who wrote this.
+    /// [`NoteWriter::name`] of who wrote this; of several, with commas.
     pub written_by: String,
+    /// The highest number ever given to an item of this call.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub last_item: u32,
+    /// What people mended or dropped ([`fix`]), as it was drawn.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mended: Vec<Mended>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+impl Zeroize for Notes {
+    /// Wipes all words and empties the notes; numbers stay.
+    fn zeroize(&mut self) {
+        let Self {
+            title,
+            summary,
+            decisions,
+            actions,
+            questions,
+            deadlines,
+            names,
+            next_meeting,
+            keywords,
+            written_by: _,
+            last_item: _,
+            mended,
+        } = self;
+        title.zeroize();
+        keywords.zeroize();
+        for list in [summary, decisions, questions] {
+            list.iter_mut().for_each(|item| item.text.zeroize());
+            list.clear();
+        }
+        for action in actions.iter_mut() {
+            action.text.zeroize();
+            action.owner.zeroize();
+            if let Some(due) = &mut action.due {
+                due.said.zeroize();
+            }
+        }
+        actions.clear();
+        for deadline in deadlines.iter_mut() {
+            deadline.text.zeroize();
+            deadline.due.said.zeroize();
+        }
+        deadlines.clear();
+        names.iter_mut().for_each(|name| name.text.zeroize());
+        names.clear();
+        if let Some(next) = next_meeting {
+            next.when.said.zeroize();
+        }
+        *next_meeting = None;
+        mended.iter_mut().for_each(|item| item.text.zeroize());
+        mended.clear();
+    }
 }

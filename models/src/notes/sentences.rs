@@ -40,7 +40,7 @@ pub(super) fn sentences(transcript: &Transcript) -> Vec<Sentence<'_>> {
 }
 
 /// Splits at sentence ends. A stop between digits or behind an initial or a common short form ends nothing.
-fn split(text: &str) -> Vec<&str> {
+pub(super) fn split(text: &str) -> Vec<&str> {
     let mut out = Vec::new();
     let mut from = 0;
     let mut characters = text.char_indices().peekable();

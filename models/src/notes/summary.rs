@@ -37,7 +37,7 @@ pub(super) fn summarise(sentences: &[Sentence<'_>], weight: impl Fn(&Sentence<'_
         .iter()
         .enumerate()
         .filter(|(_, s)| s.words.len() >= 4 && s.words.len() <= 60 && !s.text.ends_with('?'))
-        .filter(|(_, s)| !is_small_talk(s) && !is_to_the_machine(s))
+        .filter(|(_, s)| !is_small_talk(s) && !is_to_the_machine(s.text))
         .map(|(at, s)| (at, telling(s).into_iter().collect::<HashSet<_>>()))
         .filter(|(_, words)| words.len() >= 2)
         .collect();
@@ -99,6 +99,7 @@ pub(super) fn summarise(sentences: &[Sentence<'_>], weight: impl Fn(&Sentence<'_
         .map(|i| {
             let sentence = &sentences[usable[i].0];
             Cited {
+                id: super::ItemId::default(),
                 text: format!("{}: “{}”", sentence.speaker, super::sentences::as_line(sentence.text)),
                 cites: vec![sentence.id],
             }
@@ -113,7 +114,7 @@ pub(super) fn keywords(sentences: &[Sentence<'_>], speakers: &[String]) -> Vec<K
     let mut single: BTreeMap<String, (usize, usize, String)> = BTreeMap::new();
     let mut pairs: BTreeMap<(String, String), (usize, usize, String)> = BTreeMap::new();
     let mut position = 0;
-    for sentence in sentences.iter().filter(|s| !is_to_the_machine(s) && !is_small_talk(s)) {
+    for sentence in sentences.iter().filter(|s| !is_to_the_machine(s.text) && !is_small_talk(s)) {
         let mut last: Option<(&String, String)> = None;
         for word in &sentence.words {
             position += 1;
