@@ -4,6 +4,7 @@
 
 mod bench;
 mod demo;
+mod prompts;
 mod setup;
 mod shell;
 mod test;

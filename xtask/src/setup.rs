@@ -14,7 +14,7 @@ use scenarios::{
 };
 
 use crate::{
-    root,
+    prompts, root,
     shell::{self, Work},
 };
 
@@ -75,7 +75,7 @@ pub(crate) fn run() -> anyhow::Result<Toolbox> {
 }
 
 /// Whether this process may install Debian packages.
-fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     shell::output(Command::new("id").arg("-u")).as_deref() == Some("0")
 }
 
@@ -265,34 +265,17 @@ fn speech(cache: &Path, logs: &Path) -> anyhow::Result<PathBuf> {
     let dir = cache.join("speech");
     let stamp = dir.join("source.rs");
     let source = fs::read_to_string(root().join("tests/src/speech.rs"))?;
-    if fs::read_to_string(&stamp).ok().as_ref() == Some(&source) && Conversation::load(&dir).is_ok() {
+    let missing = prompts::missing(cache, prompts::FOR_TESTS);
+    let prepared = fs::read_to_string(&stamp).ok().as_ref() == Some(&source) && Conversation::load(&dir).is_ok();
+    if prepared && missing.is_empty() {
         return Ok(dir);
     }
     let work =
         Work::begin(logs, "recorded speech", "what phone and room say: telephone prompts from Debian, CC-BY-SA-3.0")?;
+    prompts::fetch(&work, cache, &missing)?;
     let mut prompts = PathBuf::from(speech::PROMPTS);
-    let unpacked = cache.join("prompts");
     if !prompts.join("ss-noservice.g722").exists() || !prompts.join("ss-noservice.wav").exists() {
-        prompts = unpacked.join(speech::PROMPTS.trim_start_matches('/'));
-        if !prompts.join("ss-noservice.g722").exists() {
-            // Taken out of the packages, not installed: that needs no root, and leaves the system as it is.
-            fs::create_dir_all(&unpacked)?;
-            if is_root() {
-                work.run(Command::new("apt-get").args(["update", "-q"]))?;
-            }
-            work.run(
-                Command::new("apt-get")
-                    .args(["download", "-q", "asterisk-core-sounds-en-wav", "asterisk-core-sounds-en-g722"])
-                    .args(["-o", "APT::Sandbox::User=root"])
-                    .current_dir(&unpacked),
-            )?;
-            for entry in fs::read_dir(&unpacked)?.flatten() {
-                if entry.path().extension().is_some_and(|e| e == "deb") {
-                    work.run(Command::new("dpkg").arg("-x").arg(entry.path()).arg(&unpacked))?;
-                    fs::remove_file(entry.path())?;
-                }
-            }
-        }
+        prompts = cache.join("prompts").join(speech::PROMPTS.trim_start_matches('/'));
     }
     Conversation::prepare(&prompts, &dir)?;
     fs::write(&stamp, source)?;

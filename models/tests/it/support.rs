@@ -1,6 +1,5 @@
 //! Weights, prompts, made sound, and a log that remembers everything.
 
-use std::f64::consts::TAU;
 use std::io::Write;
 use std::sync::{Mutex, Once, PoisonError};
 use std::time::Duration;
@@ -64,23 +63,6 @@ pub(crate) fn prompt(name: &str) -> (String, Vec<i16>) {
 
 pub(crate) fn silence(ms: usize) -> Vec<i16> {
     vec![0; ms * 16]
-}
-
-/// Sine tones of these frequencies together, each at `level` (0 to 1).
-pub(crate) fn tones(hz: &[f64], level: f64, ms: usize) -> Vec<i16> {
-    let sample = |i: usize| hz.iter().map(|hz| (i as f64 / 16_000.0 * hz * TAU).sin() * level * 32_767.0).sum::<f64>();
-    (0..ms * 16).map(|i| sample(i).clamp(-32_768.0, 32_767.0) as i16).collect()
-}
-
-/// White noise from a seed.
-pub(crate) fn noise(level: f64, ms: usize, mut seed: u64) -> Vec<i16> {
-    let mut next = || {
-        seed ^= seed << 13;
-        seed ^= seed >> 7;
-        seed ^= seed << 17;
-        (seed >> 11) as f64 / (1u64 << 53) as f64 * 2.0 - 1.0
-    };
-    (0..ms * 16).map(|_| (next() * level * 32_767.0) as i16).collect()
 }
 
 /// Gives sound in 20 ms frames whose times begin at `at`; returns the time behind it.

@@ -1,9 +1,7 @@
-//! Measuring: word error rate with an honest normaliser, telephone prompts with known text, plain resampling.
+//! Word error rate with an honest normaliser.
 //!
 //! Honest: it removes what is not words (case, punctuation, the spelling of numbers and common contractions), and no
 //! more. No list of words that may be left out, no synonyms.
-
-use std::path::{Path, PathBuf};
 
 /// Word errors of one hypothesis.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
@@ -186,97 +184,6 @@ fn spell(number: usize, words: &mut Vec<String>) {
     }
 }
 
-/// Doubles the sample rate (8 kHz to 16 kHz) with a windowed-sinc low-pass at the old band's edge: nothing is added above
-/// 4 kHz. For measuring; live sound is resampled by Opus.
-pub fn upsample_8k_to_16k(pcm: &[i16]) -> Vec<i16> {
-    const HALF: i64 = 16;
-    let tap = |distance: f64| {
-        let x = std::f64::consts::PI * distance;
-        let sinc = if x == 0.0 { 1.0 } else { x.sin() / x };
-        let window = 0.5 + 0.5 * (x / HALF as f64).cos();
-        sinc * window
-    };
-    let between: Vec<f64> = (-HALF..HALF).map(|k| tap(k as f64 + 0.5)).collect();
-    let mut out = Vec::with_capacity(pcm.len() * 2);
-    for at in 0..pcm.len() as i64 {
-        out.push(pcm[at as usize]);
-        let sum: f64 = between
-            .iter()
-            .enumerate()
-            .map(|(i, weight)| {
-                let index = at - (i as i64 - HALF);
-                usize::try_from(index).ok().and_then(|i| pcm.get(i)).map_or(0.0, |s| f64::from(*s) * weight)
-            })
-            .sum();
-        out.push(sum.round().clamp(-32768.0, 32767.0) as i16);
-    }
-    out
-}
-
-/// A telephone prompt with what is said in it.
-#[derive(Debug, Clone)]
-pub struct Prompt {
-    /// Its name ("vm-options").
-    pub name: String,
-    /// What is said.
-    pub text: String,
-    /// Its 8 kHz WAV file.
-    pub wav: PathBuf,
-}
-
-/// The folder in which Debian's `asterisk-core-sounds-en-wav` puts its prompts (CC-BY-SA-3.0, one voice).
-pub const PROMPTS: &str = "/usr/share/asterisk/sounds/en";
-
-/// The texts of those prompts.
-pub const PROMPT_LIST: &str = "/usr/share/doc/asterisk-core-sounds-en/core-sounds-en.txt.gz";
-
-/// Reads the prompts' texts (`name: text` per line, as in the package's `core-sounds-en.txt`), keeps those that are words
-/// and whose WAV is in `folder`. In the order of the list.
-pub fn prompts(list: &str, folder: &Path) -> Vec<Prompt> {
-    list.lines()
-        .filter(|line| !line.starts_with(';'))
-        .filter_map(|line| line.split_once(": "))
-        .filter(|(_, text)| !text.contains(['[', '(', '<']) && text.chars().any(char::is_alphabetic))
-        .map(|(name, text)| Prompt {
-            name: name.trim().to_owned(),
-            text: text.trim().to_owned(),
-            wav: folder.join(format!("{}.wav", name.trim())),
-        })
-        .filter(|prompt| prompt.wav.is_file())
-        .collect()
-}
-
-/// The prompts that Debian's packages `asterisk-core-sounds-en` (text) and `-wav` (sound) have installed.
-pub fn installed_prompts() -> std::io::Result<Vec<Prompt>> {
-    let file = std::fs::File::open(PROMPT_LIST)?;
-    let mut list = String::new();
-    std::io::Read::read_to_string(&mut flate2::read::GzDecoder::new(file), &mut list)?;
-    Ok(prompts(&list, Path::new(PROMPTS)))
-}
-
-/// Where weights are: `ROOMTONE_MODELS`, else `.cache/roomtone/models` in the home folder.
-pub fn weights_folder() -> PathBuf {
-    crate::weights::default_folder()
-}
-
-#[cfg(test)]
-pub(crate) fn weights_for_tests(file: &str) -> PathBuf {
-    let path = weights_folder().join(file);
-    assert!(path.is_file(), "weights {file} are missing; run `cargo xtask setup` first");
-    path
-}
-
-/// A prompt's sound at 16 kHz.
-#[cfg(test)]
-pub(crate) fn prompt_for_tests(name: &str) -> Vec<i16> {
-    let path = Path::new(PROMPTS).join(format!("{name}.wav"));
-    let mut reader = hound::WavReader::open(&path).expect(
-        "telephone prompts are missing; install the Debian package asterisk-core-sounds-en-wav (`cargo xtask setup`)",
-    );
-    let pcm: Vec<i16> = reader.samples::<i16>().map(Result::unwrap).collect();
-    upsample_8k_to_16k(&pcm)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -302,28 +209,6 @@ mod tests {
         assert_eq!(errors.rate(), 0.5);
         assert_eq!(word_error_rate("", "thanks for watching"), 3.0);
         assert_eq!(word_error_rate("", ""), 0.0);
-    }
-
-    #[test]
-    fn upsampling_keeps_a_tone_and_adds_nothing_above_the_band() {
-        let tone: Vec<i16> = (0..4000)
-            .map(|i| (8000.0 * (f64::from(i) * 2.0 * std::f64::consts::PI * 1000.0 / 8000.0).sin()) as i16)
-            .collect();
-        let up = upsample_8k_to_16k(&tone);
-        let power = |hz: f64| {
-            let (mut re, mut im) = (0.0, 0.0);
-            for (i, s) in up.iter().enumerate() {
-                let x = i as f64 * 2.0 * std::f64::consts::PI * hz / 16_000.0;
-                re += f64::from(*s) * x.cos();
-                im += f64::from(*s) * x.sin();
-            }
-            re * re + im * im
-        };
-        assert!(
-            power(7000.0) < power(1000.0) * 1e-4,
-            "the image of the tone is {:e} of it",
-            power(7000.0) / power(1000.0)
-        );
     }
 
     proptest! {
