@@ -20,6 +20,7 @@
 
 pub mod eval;
 pub mod notes;
+pub mod speakers;
 pub mod speech;
 pub mod weights;
 
