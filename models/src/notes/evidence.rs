@@ -140,7 +140,7 @@ impl<'a> Said<'a> {
     }
 
     /// Whether a headline speaks of nothing that was not said.
-    fn heard(&self, title: &str) -> bool {
+    pub(crate) fn heard(&self, title: &str) -> bool {
         let all: Vec<u64> = self.lines.iter().map(|line| line.id).collect();
         let telling = telling(title);
         let held = telling.iter().filter(|word| self.everywhere.contains(*word)).count();

@@ -3,6 +3,7 @@
 //! [`NoteWriter`] is the seam: [`ExtractiveWriter`] needs no weights and quotes; neural ones take the same
 //! [`Transcript`] and give the same [`Notes`]. What a speaker says is material, never an instruction.
 
+pub mod bert;
 pub(crate) mod candidates;
 mod dates;
 mod evidence;

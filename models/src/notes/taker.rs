@@ -514,11 +514,12 @@ fn draw(key: Key, part: &Transcript, writers: Vec<(usize, Arc<dyn NoteWriter>)>)
     Outcome::Drawn { key, notes: Kept(ExtractiveWriter.write(part)), failed, by: None }
 }
 
-/// Who joined, then who else drew parts.
+/// Who joined, then who else drew parts: "bart + t5" has said that BART was among them.
 fn written_by(said: &str, joined: &str, parts: &[Notes]) -> String {
     let mut names = vec![if said.is_empty() { joined } else { said }];
     for part in parts {
-        if !names.iter().any(|name| *name == part.written_by) {
+        let told = |name: &str| part.written_by.split(" + ").all(|by| name.split(" + ").any(|known| known == by));
+        if !names.iter().any(|name| told(name)) {
             names.push(&part.written_by);
         }
     }
