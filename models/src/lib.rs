@@ -20,6 +20,7 @@
 
 pub mod eval;
 pub mod notes;
+mod remote;
 pub mod speakers;
 pub mod speech;
 pub mod weights;

@@ -10,6 +10,7 @@ mod evidence;
 mod extractive;
 pub mod fix;
 mod items;
+pub mod llm;
 mod merge;
 mod numbers;
 mod sentences;

@@ -32,10 +32,15 @@ pub(crate) fn log() -> String {
     String::from_utf8_lossy(&LOG.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
 }
 
-pub(crate) fn config() -> TranscriberConfig {
+/// From here on all that is logged is kept.
+pub(crate) fn keep_log() {
     START.call_once(|| {
         tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(|| Log).with_ansi(false).init();
     });
+}
+
+pub(crate) fn config() -> TranscriberConfig {
+    keep_log();
     let folder = eval::weights_folder();
     let file = |name: &str| {
         let weights = models::weights::named(name).unwrap();
