@@ -23,6 +23,11 @@ pub const LIVEKIT_CLIENT: &str = "1.2.0";
 /// cargo-deny, from crates.io.
 pub const CARGO_DENY: &str = "0.20.2";
 
+/// libtorch, from PyTorch's wheel on PyPI: what rust-bert is built against.
+pub const LIBTORCH: &str = "2.4.1";
+/// The file of the language model among the weights.
+pub const LANGUAGE_MODEL_FILE: &str = "qwen2.5-coder-1.5b-instruct-q4_k_m.gguf";
+
 /// Paths of the installed peers; `cargo xtask setup` writes it as `toolbox.json` into the cache.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Toolbox {
@@ -50,6 +55,14 @@ pub struct Toolbox {
     pub speech: PathBuf,
     /// The folder with the weights of the speech models.
     pub weights: PathBuf,
+    /// The Python of the virtual environment with llama.cpp's server.
+    pub llamacpp_python: Option<PathBuf>,
+    /// The Python of the virtual environment with whisper.cpp's own program.
+    pub whispercpp_python: Option<PathBuf>,
+    /// The Python of the virtual environment with faster-whisper.
+    pub fasterwhisper_python: Option<PathBuf>,
+    /// libtorch: the folder with `include` and `lib`.
+    pub libtorch: Option<PathBuf>,
 }
 
 /// The cache's folder: `ROOMTONE_CACHE`, else `~/.cache/roomtone`.
@@ -64,6 +77,20 @@ pub fn cache_dir() -> anyhow::Result<PathBuf> {
     Ok(Path::new(&home).join(".cache/roomtone"))
 }
 
+/// Where set-up puts libtorch.
+///
+/// # Errors
+/// As [`cache_dir`].
+pub fn libtorch_dir() -> anyhow::Result<PathBuf> {
+    Ok(cache_dir()?.join(format!("libtorch-{LIBTORCH}")))
+}
+
+/// Whether the manifest has ONNX Runtime for this platform.
+#[must_use]
+pub fn has_onnxruntime() -> bool {
+    matches!((std::env::consts::OS, std::env::consts::ARCH), ("linux", "x86_64" | "aarch64") | ("macos", "aarch64"))
+}
+
 /// The folder `tests/peers` of this checkout.
 #[must_use]
 pub fn peers_dir() -> PathBuf {
@@ -71,6 +98,19 @@ pub fn peers_dir() -> PathBuf {
 }
 
 impl Toolbox {
+    /// ONNX Runtime's shared library, where it is there.
+    #[must_use]
+    pub fn onnxruntime(&self) -> Option<PathBuf> {
+        let names = ["libonnxruntime.so", "libonnxruntime.dylib"];
+        names.iter().map(|name| self.weights.join(name)).find(|path| path.exists())
+    }
+
+    /// The language model for llama.cpp's server, where it is there.
+    #[must_use]
+    pub fn language_model(&self) -> Option<PathBuf> {
+        Some(self.weights.join(LANGUAGE_MODEL_FILE)).filter(|path| path.exists())
+    }
+
     /// Reads what set-up wrote, and looks whether it is all still there. The scripts of the Element user are copied beside their
     /// `node_modules`, so that they are those of this checkout.
     ///

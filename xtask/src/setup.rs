@@ -28,8 +28,23 @@ const PACKAGES: &[(&str, &str, &str)] = &[
     ("pkg-config", "/usr/bin/pkg-config", "finds libraries when building"),
 ];
 
-/// The weights that the demo and the scenarios need, as `roomtone models` names them.
-const WEIGHTS: &[&str] = &["base.en", "silero-vad"];
+/// The weights that the demo, the scenarios and the measurements need, as `roomtone models` names them. What is not for
+/// this platform is left out by `weights`.
+const WEIGHTS: &[&str] = &[
+    "silero-vad",
+    "base.en",
+    "tiny-q5_1",
+    "base",
+    "segmentation",
+    "speaker-embedding",
+    "onnxruntime",
+    "minilm",
+    "t5-title",
+];
+/// A language model for the tests, large, and the room it takes: it is left out where that is not to be had.
+const LANGUAGE_MODEL: (&str, u64) = ("qwen2.5-coder-1.5b", 3_000_000_000);
+
+mod libtorch;
 
 /// Installs what is missing and writes down where it all is.
 pub(crate) fn run() -> anyhow::Result<Toolbox> {
@@ -53,6 +68,11 @@ pub(crate) fn run() -> anyhow::Result<Toolbox> {
     let livekit_server = livekit_server(&cache, &logs, &python)?;
     let element = element(&cache, &logs)?;
     let speech = speech(&cache, &logs)?;
+    let llamacpp_python =
+        peer(&cache, &logs, &python, "llamacpp", "a language model's server, compiled from PyPI; minutes")?;
+    let whispercpp_python = peer(&cache, &logs, &python, "whispercpp", "whisper.cpp's own program, to compare with")?;
+    let fasterwhisper_python = peer(&cache, &logs, &python, "fasterwhisper", "another recogniser, to compare with")?;
+    let libtorch = libtorch::libtorch(&logs, &python)?;
     let weights = weights(&cache, &logs)?;
     let toolbox = Toolbox {
         synapse_python,
@@ -66,6 +86,10 @@ pub(crate) fn run() -> anyhow::Result<Toolbox> {
         cargo_deny: Some(deny_path(&cache)).filter(|p| p.exists()),
         speech,
         weights,
+        llamacpp_python,
+        whispercpp_python,
+        fasterwhisper_python,
+        libtorch,
         cache,
     };
     toolbox.place_element_scripts()?;
@@ -160,13 +184,36 @@ fn virtual_environment(
     if !wanted.contains(&format!("=={version}\n")) {
         bail!("{} does not pin version {version}, as toolbox.rs does", list.display());
     }
+    environment(cache, logs, python, name, &format!("{name} {version}"), why)
+}
+
+/// As [`virtual_environment`], of a peer that only some tests and measurements need: `None` where no list names it. Its
+/// version stands in the list alone.
+fn peer(cache: &Path, logs: &Path, python: &Path, name: &str, why: &str) -> anyhow::Result<Option<PathBuf>> {
+    let list = toolbox::peers_dir().join("python").join(format!("{name}.txt"));
+    if !list.exists() {
+        return Ok(None);
+    }
+    environment(cache, logs, python, name, name, why).map(Some)
+}
+
+fn environment(
+    cache: &Path,
+    logs: &Path,
+    python: &Path,
+    name: &str,
+    title: &str,
+    why: &str,
+) -> anyhow::Result<PathBuf> {
+    let list = toolbox::peers_dir().join("python").join(format!("{name}.txt"));
+    let wanted = fs::read_to_string(&list).with_context(|| list.display().to_string())?;
     let dir = cache.join(format!("venv-{name}"));
     let stamp = dir.join("installed.txt");
     let inner = dir.join("bin/python");
     if fs::read_to_string(&stamp).ok().as_ref() == Some(&wanted) && inner.exists() {
         return Ok(inner);
     }
-    let work = Work::begin(logs, &format!("{name} {version} from PyPI"), why)?;
+    let work = Work::begin(logs, &format!("{title} from PyPI"), why)?;
     if !inner.exists() {
         work.run(Command::new(python).args(["-m", "venv"]).arg(&dir))?;
     }
@@ -286,12 +333,22 @@ fn speech(cache: &Path, logs: &Path) -> anyhow::Result<PathBuf> {
 /// The weights, by Roomtone's own manifest and its own command: sizes and hashes are checked there.
 fn weights(cache: &Path, logs: &Path) -> anyhow::Result<PathBuf> {
     let dir = cache.join("models");
+    let mut names = WEIGHTS.to_vec();
+    names.retain(|name| *name != "onnxruntime" || toolbox::has_onnxruntime());
+    let (language_model, room) = LANGUAGE_MODEL;
+    let there = dir.join(toolbox::LANGUAGE_MODEL_FILE).exists();
+    if there || free_bytes(cache).is_none_or(|free| free >= room) {
+        names.push(language_model);
+    } else {
+        println!("  {language_model}: left out, it takes {} GB of disk", room / 1_000_000_000);
+    }
     let stamp = dir.join(".fetched");
     let manifest = fs::read_to_string(root().join("models/weights.json")).unwrap_or_default();
-    if fs::read_to_string(&stamp).ok().as_ref() == Some(&manifest) {
+    let wanted = format!("{}\n{manifest}", names.join(" "));
+    if fs::read_to_string(&stamp).ok().as_ref() == Some(&wanted) {
         return Ok(dir);
     }
-    println!("  weights: speech recognition (150 MB) and voice activity");
+    println!("  weights: recognition, voices, sentences, titles, a language model (2 GB in all; what is there stays)");
     let work = Work::begin(
         logs,
         "building Roomtone",
@@ -301,9 +358,16 @@ fn weights(cache: &Path, logs: &Path) -> anyhow::Result<PathBuf> {
     let program = scenarios::rundir::roomtone_program()?;
     work.end();
     // Openly: it has progress bars of its own.
-    shell::openly(Command::new(program).args(["models", "fetch"]).args(WEIGHTS).arg("--folder").arg(&dir))?;
-    fs::write(&stamp, manifest)?;
+    shell::openly(Command::new(program).args(["models", "fetch"]).args(names).arg("--folder").arg(&dir))?;
+    fs::write(&stamp, wanted)?;
     Ok(dir)
+}
+
+/// Free disk at a folder, as `df` sees it.
+fn free_bytes(folder: &Path) -> Option<u64> {
+    let text = shell::output(Command::new("df").args(["-P", "-k"]).arg(folder))?;
+    let kilobytes: u64 = text.lines().nth(1)?.split_whitespace().nth(3)?.parse().ok()?;
+    Some(kilobytes * 1024)
 }
 
 fn deny_path(cache: &Path) -> PathBuf {

@@ -1,12 +1,15 @@
 //! `roomtone models`.
 
-use std::path::PathBuf;
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Subcommand;
 use indicatif::{ProgressBar, ProgressStyle};
-use models::weights::{self, DEFAULT_VAD, DEFAULT_WHISPER, Progress};
+use models::weights::{self, DEFAULT_VAD, DEFAULT_WHISPER, Progress, Weights};
 
 use super::{Exit, complain, say};
+use crate::config::Config;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Action {
@@ -20,75 +23,130 @@ pub(super) enum Action {
         folder: Folder,
     },
     /// Compares what is here with the manifest's checksums.
-    Verify(Folder),
+    Verify {
+        /// Names from `roomtone models list`; without a name all that is here.
+        names: Vec<String>,
+        #[command(flatten)]
+        folder: Folder,
+    },
 }
 
+/// Where weights lie: as told, else as configured, else as `ROOMTONE_MODELS` says, else in the user's cache folder.
 #[derive(Debug, clap::Args)]
 pub(super) struct Folder {
-    /// Where weights lie.
-    #[arg(long, env = weights::FOLDER_VARIABLE)]
+    /// Where weights lie, whatever the configuration says.
+    #[arg(long)]
     folder: Option<PathBuf>,
+    /// The configuration file, whose `transcription.models_dir` holds [default: roomtone.yaml, if it is there].
+    #[arg(short, long, env = "ROOMTONE_CONFIG")]
+    config: Option<PathBuf>,
+}
+
+/// Where to look, and what the configuration wants recognition to use.
+pub(super) struct Place {
+    pub(super) folder: PathBuf,
+    pub(super) model: String,
 }
 
 impl Folder {
-    fn path(&self) -> PathBuf {
-        self.folder.clone().unwrap_or_else(weights::default_folder)
+    pub(super) fn find(&self) -> Result<Place, String> {
+        let usual = Path::new("roomtone.yaml");
+        let config = match &self.config {
+            Some(path) => Some(path.as_path()),
+            None => Some(usual).filter(|path| path.exists() && self.folder.is_none()),
+        };
+        let Some(path) = config else {
+            let folder = self.folder.clone().unwrap_or_else(weights::default_folder);
+            return Ok(Place { folder, model: DEFAULT_WHISPER.to_owned() });
+        };
+        let config =
+            Config::load(path).map_err(|error| format!("{error}\nTo do without it, name the folder with --folder."))?;
+        let configured = self.folder.clone().or(config.transcription.models_dir);
+        Ok(Place { folder: configured.unwrap_or_else(weights::default_folder), model: config.transcription.model })
     }
 }
 
 pub(super) async fn run(action: Action) -> Exit {
+    let (Action::List(folder) | Action::Fetch { folder, .. } | Action::Verify { folder, .. }) = &action;
+    let place = match folder.find() {
+        Ok(place) => place,
+        Err(error) => {
+            complain(&error);
+            return Exit::Mend;
+        }
+    };
     match action {
-        Action::List(folder) => {
-            let folder = folder.path();
-            for w in weights::manifest() {
-                let here = if weights::locate(&w, &folder).is_ok() { "here" } else { "-" };
-                say(&format!("{:<16} {:>6} MB  {:<12} {here:<5} {}", w.name, w.bytes / 1_000_000, w.licence, w.about));
-            }
-            Exit::Good
-        }
-        Action::Fetch { names, folder } => fetch(names, &folder.path()).await,
-        Action::Verify(folder) => {
-            let folder = folder.path();
-            let mut exit = Exit::Good;
-            for w in weights::manifest() {
-                if weights::locate(&w, &folder).is_err() {
-                    continue;
-                }
-                match weights::verify(&w, &folder) {
-                    Ok(path) => say(&format!("{}: good ({})", w.name, path.display())),
-                    Err(error) => {
-                        complain(&error.to_string());
-                        exit = Exit::Mend;
-                    }
-                }
-            }
-            exit
-        }
+        Action::List(_) => list(&place.folder),
+        Action::Fetch { names, .. } => fetch(names, &place).await,
+        Action::Verify { names, .. } => verify(&names, &place.folder),
     }
 }
 
-async fn fetch(mut names: Vec<String>, folder: &std::path::Path) -> Exit {
-    if names.is_empty() {
-        names = vec![DEFAULT_VAD.to_owned(), DEFAULT_WHISPER.to_owned()];
+fn list(folder: &Path) -> Exit {
+    say(&format!("{:<19} {:>8}  {:<12} {:<5} in {}", "name", "size", "licence", "here", folder.display()));
+    for w in weights::manifest() {
+        let here = if weights::locate(&w, folder).is_ok() { "here" } else { "-" };
+        let size = w.bytes().map_or_else(|| "?".to_owned(), |bytes| format!("{} MB", bytes.div_ceil(1_000_000)));
+        say(&format!("{:<19} {size:>8}  {:<12} {here:<5} {}", w.name, w.licence, w.about));
     }
-    for name in names {
-        let bar = ProgressBar::new(0);
-        bar.set_style(style());
-        let fetched = match weights::named(&name) {
-            Ok(w) => {
-                let shown = bar.clone();
-                let told = move |p: Progress| {
-                    shown.set_length(p.total);
-                    shown.set_position(p.done);
-                    shown.set_message(format!("{} from {}", p.file, p.source));
-                };
-                weights::fetch(&w, folder, told).await
+    Exit::Good
+}
+
+fn verify(names: &[String], folder: &Path) -> Exit {
+    let chosen = if names.is_empty() {
+        weights::manifest().into_iter().filter(|w| w.path(folder).exists()).collect()
+    } else {
+        match names.iter().map(|name| weights::named(name)).collect::<Result<Vec<Weights>, _>>() {
+            Ok(chosen) => chosen,
+            Err(error) => {
+                complain(&error.to_string());
+                return Exit::Mend;
             }
-            Err(error) => Err(error),
+        }
+    };
+    if chosen.is_empty() {
+        complain(&format!("there are no weights in {}; `roomtone models fetch` brings them", folder.display()));
+        return Exit::Mend;
+    }
+    let mut exit = Exit::Good;
+    for w in chosen {
+        match weights::verify(&w, folder) {
+            Ok(path) => say(&format!("{}: good ({})", w.name, path.display())),
+            Err(error) => {
+                complain(&error.to_string());
+                exit = Exit::Mend;
+            }
+        }
+    }
+    exit
+}
+
+async fn fetch(mut names: Vec<String>, place: &Place) -> Exit {
+    if names.is_empty() {
+        names = vec![DEFAULT_VAD.to_owned()];
+        // A path of one's own needs no fetching.
+        let model = &place.model;
+        names.push(if weights::named(model).is_ok() { model.clone() } else { DEFAULT_WHISPER.to_owned() });
+    }
+    // All names are looked at before the first long download.
+    let chosen = match names.iter().map(|name| weights::named(name)).collect::<Result<Vec<_>, _>>() {
+        Ok(chosen) => chosen,
+        Err(error) => {
+            complain(&error.to_string());
+            return Exit::Mend;
+        }
+    };
+    for w in chosen {
+        let bar = progress_bar(&w);
+        let shown = bar.clone();
+        let told = move |p: Progress| {
+            shown.set_position(p.done);
+            shown.set_message(format!("{} from {}", p.file, p.source));
         };
+        let fetched = weights::fetch(&w, &place.folder, told).await;
         bar.finish_and_clear();
         match fetched {
-            Ok(path) => say(&format!("{name}: {}", path.display())),
+            Ok(path) => say(&format!("{}: {}", w.name, path.display())),
             Err(error) => {
                 complain(&error.to_string());
                 return Exit::Mend;
@@ -98,7 +156,22 @@ async fn fetch(mut names: Vec<String>, folder: &std::path::Path) -> Exit {
     Exit::Good
 }
 
-fn style() -> ProgressStyle {
-    ProgressStyle::with_template("{msg} {wide_bar} {bytes}/{total_bytes} {eta}")
-        .unwrap_or_else(|_| ProgressStyle::default_bar())
+/// On a terminal a bar, or a spinner where the size is not known; elsewhere a line that says what is going on.
+fn progress_bar(w: &Weights) -> ProgressBar {
+    let bar = match w.bytes() {
+        Some(bytes) => ProgressBar::new(bytes).with_style(style("{msg} {wide_bar} {bytes}/{total_bytes} {eta}")),
+        None => ProgressBar::new_spinner().with_style(style("{spinner} {msg} {bytes}")),
+    };
+    if std::io::stderr().is_terminal() {
+        bar.set_message(w.name.clone());
+        bar.enable_steady_tick(Duration::from_millis(200));
+    } else {
+        let size = w.bytes().map(|bytes| format!(" ({} MB)", bytes.div_ceil(1_000_000))).unwrap_or_default();
+        complain(&format!("looking after {}{size}", w.name));
+    }
+    bar
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
