@@ -48,9 +48,10 @@ pub(crate) enum RemoteError {
     /// 401 or 403.
     #[error("{host} refused the API key ({status}); check api_key_file")]
     Unauthorised { host: String, status: u16 },
-    /// Any other status that is not a success. `code`: the name that the server gives it, if it gives one.
+    /// Any other status that is not a success. `code`: the name that the server gives it, if it gives one; `retry_after`:
+    /// how long it asked to be left alone.
     #[error("{host} answered {status}{}", code.as_ref().map(|code| format!(" ({code})")).unwrap_or_default())]
-    Refused { host: String, status: u16, code: Option<String> },
+    Refused { host: String, status: u16, code: Option<String>, retry_after: Option<Duration> },
     /// Longer than allowed.
     #[error("{host} answered more than {limit} bytes")]
     TooLong { host: String, limit: usize },
@@ -170,13 +171,13 @@ async fn tries(
         tried += 1;
         let left = until.saturating_duration_since(Instant::now());
         let each = limits.each.min(left);
-        let (error, asked) = match tokio::time::timeout(each, once(request, host, limits.answer_bytes)).await {
+        let error = match tokio::time::timeout(each, once(request, host, limits.answer_bytes)).await {
             Ok(Ok(body)) => return Ok(body),
-            Ok(Err(failed)) => failed,
-            Err(_) => (RemoteError::TimedOut { host: host.to_owned(), seconds: each.as_secs() }, None),
+            Ok(Err(error)) => error,
+            Err(_) => RemoteError::TimedOut { host: host.to_owned(), seconds: each.as_secs() },
         };
         let left = until.saturating_duration_since(Instant::now());
-        match retry::wait(&error, asked, tried, limits.tries, left) {
+        match retry::wait(&error, tried, limits.tries, left) {
             Some(wait) => {
                 tracing::debug!(host, tried, wait_ms = wait.as_millis() as u64, %error, "a request is tried again");
                 tokio::time::sleep(wait).await;
@@ -186,31 +187,27 @@ async fn tries(
     }
 }
 
-/// The error, and how long the server asked to be left alone.
-type Failed = (RemoteError, Option<Duration>);
-
-async fn once(request: &reqwest::RequestBuilder, host: &str, most: usize) -> Result<Zeroizing<Vec<u8>>, Failed> {
-    let broken = |what: &str| (RemoteError::Broken { host: host.to_owned(), what: what.to_owned() }, None);
-    let request = request.try_clone().ok_or_else(|| broken("the request cannot be sent twice"))?;
-    let mut response = request.send().await.map_err(|error| (failure(&error, host), None))?;
+async fn once(request: &reqwest::RequestBuilder, host: &str, most: usize) -> Result<Zeroizing<Vec<u8>>, RemoteError> {
+    let again = request.try_clone().ok_or_else(|| RemoteError::Broken {
+        host: host.to_owned(),
+        what: "the request cannot be sent twice".to_owned(),
+    })?;
+    let mut response = again.send().await.map_err(|error| failure(&error, host))?;
     let status = response.status();
-    let asked = response.headers().get(RETRY_AFTER).and_then(|value| retry::retry_after(value.to_str().ok()?));
+    let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| retry::retry_after(value.to_str().ok()?));
     // Growing would leave copies of words behind.
     let expected = response.content_length().and_then(|n| usize::try_from(n).ok()).unwrap_or(16 * 1024);
     let mut body = Zeroizing::new(Vec::with_capacity(expected.min(most)));
-    let too_long = || RemoteError::TooLong { host: host.to_owned(), limit: most };
-    loop {
-        match response.chunk().await {
-            Ok(Some(chunk)) if body.len() + chunk.len() > most => return Err((too_long(), asked)),
-            Ok(Some(chunk)) => body.extend_from_slice(&chunk),
-            Ok(None) => break,
-            Err(error) => return Err((failure(&error, host), asked)),
+    while let Some(chunk) = response.chunk().await.map_err(|error| failure(&error, host))? {
+        if body.len() + chunk.len() > most {
+            return Err(RemoteError::TooLong { host: host.to_owned(), limit: most });
         }
+        body.extend_from_slice(&chunk);
     }
     match status.as_u16() {
         _ if status.is_success() => Ok(body),
-        status @ (401 | 403) => Err((RemoteError::Unauthorised { host: host.to_owned(), status }, asked)),
-        status => Err((RemoteError::Refused { host: host.to_owned(), status, code: error_code(&body) }, asked)),
+        status @ (401 | 403) => Err(RemoteError::Unauthorised { host: host.to_owned(), status }),
+        status => Err(RemoteError::Refused { host: host.to_owned(), status, code: error_code(&body), retry_after }),
     }
 }
 
@@ -267,6 +264,13 @@ pub(crate) fn is_loopback(url: &Url) -> bool {
         "localhost" => true,
         host => host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback()),
     }
+}
+
+/// Of a path or a registry's name only what tells the model (`/models/qwen2.5-1.5b-q4.gguf` is `qwen2.5-1.5b-q4`).
+pub(crate) fn short_name(model: &str) -> String {
+    let last = model.trim().rsplit(['/', '\\']).next().unwrap_or_default();
+    let last = last.strip_suffix(".gguf").unwrap_or(last);
+    last.chars().filter(|c| !c.is_control()).take(48).collect()
 }
 
 fn host(url: &Url) -> String {
@@ -340,6 +344,17 @@ mod tests {
         }
         assert_eq!(host(&Url::parse("http://[::1]:8000/v1").unwrap()), "[::1]:8000");
         assert_eq!(host(&Url::parse("https://llm.example.org/v1").unwrap()), "llm.example.org");
+    }
+
+    #[test]
+    fn the_name_tells_the_model_and_no_path() {
+        for (model, name) in [
+            ("qwen2.5:7b", "qwen2.5:7b"),
+            ("/srv/models/qwen2.5-coder-1.5b.gguf", "qwen2.5-coder-1.5b"),
+            ("meta-llama/Llama-3.1-8B-Instruct", "Llama-3.1-8B-Instruct"),
+        ] {
+            assert_eq!(short_name(model), name);
+        }
     }
 
     #[test]

@@ -9,17 +9,15 @@ const FIRST: Duration = Duration::from_millis(500);
 /// A longer wait is not made: another way is found sooner.
 const LONGEST: Duration = Duration::from_secs(30);
 
-/// How long to wait before the next try; `None`: it is of no use or there is no time. `tried`: how often it was, `asked`:
-/// what the server asked for, `left`: time until all must be over.
-pub(super) fn wait(
-    error: &RemoteError,
-    asked: Option<Duration>,
-    tried: u32,
-    tries: u32,
-    left: Duration,
-) -> Option<Duration> {
+/// How long to wait before the next try; `None`: it is of no use or there is no time. `tried`: how often it was, `left`:
+/// time until all must be over.
+pub(super) fn wait(error: &RemoteError, tried: u32, tries: u32, left: Duration) -> Option<Duration> {
+    let mut asked = None;
     let helps = match error {
-        RemoteError::Refused { status, .. } => matches!(status, 408 | 425 | 429 | 500 | 502 | 503 | 504),
+        RemoteError::Refused { status, retry_after, .. } => {
+            asked = *retry_after;
+            matches!(status, 408 | 425 | 429 | 500 | 502 | 503 | 504)
+        }
         RemoteError::TimedOut { .. } | RemoteError::Broken { .. } => true,
         // Who refuses a connection does so again; a long answer stays long.
         RemoteError::Unreachable { .. }
@@ -52,33 +50,37 @@ mod tests {
     const LEFT: Duration = Duration::from_secs(60);
 
     fn refused(status: u16) -> RemoteError {
-        RemoteError::Refused { host: "h".to_owned(), status, code: None }
+        RemoteError::Refused { host: "h".to_owned(), status, code: None, retry_after: None }
     }
 
     #[test]
     fn what_may_pass_is_tried_again_and_what_stays_is_not() {
         for status in [408, 429, 500, 502, 503, 504] {
-            assert!(wait(&refused(status), None, 1, 3, LEFT).is_some(), "{status}");
+            assert!(wait(&refused(status), 1, 3, LEFT).is_some(), "{status}");
         }
         for status in [301, 400, 404, 413, 422] {
-            assert_eq!(wait(&refused(status), None, 1, 3, LEFT), None, "{status}");
+            assert_eq!(wait(&refused(status), 1, 3, LEFT), None, "{status}");
         }
         let unreachable = RemoteError::Unreachable { host: "h".to_owned(), what: "refused".to_owned() };
-        assert_eq!(wait(&unreachable, None, 1, 3, LEFT), None);
+        assert_eq!(wait(&unreachable, 1, 3, LEFT), None);
     }
 
     #[test]
     fn waits_grow_and_end() {
-        let waits: Vec<_> = (1..4).map(|tried| wait(&refused(503), None, tried, 4, LEFT).unwrap()).collect();
+        let waits: Vec<_> = (1..4).map(|tried| wait(&refused(503), tried, 4, LEFT).unwrap()).collect();
         assert!(waits.windows(2).all(|pair| pair[1] == pair[0] * 2), "{waits:?}");
-        assert_eq!(wait(&refused(503), None, 4, 4, LEFT), None);
-        assert_eq!(wait(&refused(503), None, 1, 4, Duration::from_millis(100)), None);
-        assert!(wait(&refused(503), None, u32::MAX - 1, u32::MAX, LEFT).is_none());
+        assert_eq!(wait(&refused(503), 4, 4, LEFT), None);
+        assert_eq!(wait(&refused(503), 1, 4, Duration::from_millis(100)), None);
+        assert!(wait(&refused(503), u32::MAX - 1, u32::MAX, LEFT).is_none());
     }
 
     #[test]
     fn the_server_says_when_but_not_next_week() {
-        let asked = |value| wait(&refused(429), retry_after(value), 1, 3, LEFT);
+        let asked = |value| {
+            let error =
+                RemoteError::Refused { host: "h".to_owned(), status: 429, code: None, retry_after: retry_after(value) };
+            wait(&error, 1, 3, LEFT)
+        };
         assert_eq!(asked("7"), Some(Duration::from_secs(7)));
         assert_eq!(asked("86400"), None);
         assert_eq!(asked("soon"), Some(FIRST));

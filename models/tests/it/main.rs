@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod double;
+mod http_recogniser;
 mod llm;
 mod nothing_said;
 mod overload;

@@ -22,7 +22,7 @@ use self::answer::Wrong;
 use self::chat::{Chat, Question};
 use super::merge::merge;
 use super::{NoteWriter, Notes, Transcript, WriteError, keep_supported};
-use crate::remote::{Limits, RemoteError};
+use crate::remote::{Limits, RemoteError, short_name};
 
 /// Longer answers are not read: [`LlmConfig::max_tokens`] has been ignored then.
 const ANSWER_BYTES: usize = 512 * 1024;
@@ -251,27 +251,9 @@ impl NoteWriter for LlmWriter {
     }
 }
 
-/// Of a path or a registry's name only what tells the model (`/models/qwen2.5-1.5b-q4.gguf` is `qwen2.5-1.5b-q4`).
-fn short_name(model: &str) -> String {
-    let last = model.trim().rsplit(['/', '\\']).next().unwrap_or_default();
-    let last = last.strip_suffix(".gguf").unwrap_or(last);
-    last.chars().filter(|c| !c.is_control()).take(48).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_name_tells_the_model_and_no_path() {
-        for (model, name) in [
-            ("qwen2.5:7b", "qwen2.5:7b"),
-            ("/srv/models/qwen2.5-coder-1.5b.gguf", "qwen2.5-coder-1.5b"),
-            ("meta-llama/Llama-3.1-8B-Instruct", "Llama-3.1-8B-Instruct"),
-        ] {
-            assert_eq!(short_name(model), name);
-        }
-    }
 
     #[test]
     fn a_url_that_is_none_and_a_key_in_it_are_refused_at_once() {
