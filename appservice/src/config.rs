@@ -7,6 +7,7 @@
 mod environment;
 mod operator_key;
 mod sections;
+mod speech;
 mod values;
 
 use std::path::{Path, PathBuf};
@@ -15,9 +16,8 @@ use serde::Deserialize;
 use thiserror::Error;
 
 pub use operator_key::{OperatorKey, OperatorKeyError};
-pub use sections::{
-    Appservice, Authorisation, Homeserver, Level, Limits, LiveKit, Notes, Permissions, Sip, Transcription,
-};
+pub use sections::{Appservice, Authorisation, Homeserver, Level, Limits, LiveKit, Permissions, Sip};
+pub use speech::{Backend, Bert, Endpoint, Metrics, Notes, Speakers, Transcription, Writer, seen_by};
 pub use values::{Did, PortRange};
 
 /// Why a configuration cannot be used.
@@ -94,6 +94,9 @@ pub struct Config {
     /// Bounds on what strangers may ask for.
     #[serde(default)]
     pub limits: Limits,
+    /// Counts for Prometheus.
+    #[serde(default)]
+    pub metrics: Metrics,
 }
 
 impl Config {
@@ -140,6 +143,7 @@ impl Config {
         self.appservice.check()?;
         self.sip.check()?;
         self.livekit.check()?;
+        self.transcription.check()?;
         self.notes.check()?;
         self.permissions.check()?;
         if self.permissions.is_empty() {
@@ -152,6 +156,12 @@ impl Config {
     #[must_use]
     pub fn operator_key_path(&self) -> PathBuf {
         self.operator_key_file.clone().unwrap_or_else(|| self.data_dir.join("operator.key"))
+    }
+
+    /// The machines beside this one that see what people say, by name.
+    #[must_use]
+    pub fn seen_by(&self) -> std::collections::BTreeSet<String> {
+        seen_by(&self.transcription, &self.notes)
     }
 
     /// The address of the MatrixRTC authorisation service that members of our calls are pointed to when the homeserver

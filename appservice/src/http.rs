@@ -6,6 +6,7 @@
 //! | `/_matrix/app/v1/transactions/{txn}`, `users/{id}`, `rooms/{alias}`, `ping` | the homeserver, with `hs_token` |
 //! | `/sfu/get`, `/get_token`, `/healthz`, `/delegate_delayed_leave` | clients in a call; also under `/livekit/jwt` |
 //! | `/health` (the process lives), `/ready` (it can take calls) | supervisors |
+//! | `/metrics` | Prometheus, on this machine; elsewhere where `metrics.bind` is set ([`metrics_router`]) |
 mod appservice;
 mod authorise;
 mod federation;
@@ -23,7 +24,7 @@ use std::{
 use aws_lc_rs::{constant_time, digest};
 use axum::{
     Json, Router,
-    extract::{ConnectInfo, DefaultBodyLimit, FromRequestParts, State},
+    extract::{ConnectInfo, DefaultBodyLimit, FromRequestParts, Request, State},
     http::{HeaderMap, StatusCode, request::Parts},
     response::{IntoResponse, Response},
     routing::{get, post, put},
@@ -38,6 +39,7 @@ pub use tokens::{identity_hash, room_name};
 
 use crate::{
     config::{Authorisation, Config, ConfigError},
+    metrics::Metrics,
     registration::Registration,
 };
 
@@ -64,6 +66,8 @@ struct Shared {
     transaction_bytes: usize,
     token_request_bytes: usize,
     ready: AtomicBool,
+    /// `None`: they have an address of their own.
+    metrics: Option<Metrics>,
     transactions: appservice::Transactions,
 }
 
@@ -72,7 +76,7 @@ impl AppState {
     ///
     /// # Errors
     /// [`HttpError`] names the key.
-    pub fn new(config: &Config, registration: &Registration) -> Result<Self, HttpError> {
+    pub fn new(config: &Config, registration: &Registration, metrics: &Metrics) -> Result<Self, HttpError> {
         let authoriser = match config.livekit.authorisation {
             Authorisation::Own => Some(Authoriser::new(config)?),
             Authorisation::Service(_) => None,
@@ -85,6 +89,7 @@ impl AppState {
             transaction_bytes: config.limits.transaction_bytes,
             token_request_bytes: config.limits.token_request_bytes,
             ready: AtomicBool::new(false),
+            metrics: config.metrics.bind.is_none().then(|| metrics.clone()),
             transactions: appservice::Transactions::default(),
         })))
     }
@@ -126,6 +131,7 @@ pub fn router(state: AppState) -> Router {
     }
     app.route("/health", get(|| async { "alive" }))
         .route("/ready", get(ready))
+        .route("/metrics", get(metrics))
         .fallback(|| async { error(StatusCode::NOT_FOUND, "M_UNRECOGNIZED", "there is nothing here") })
         .method_not_allowed_fallback(|| async {
             error(StatusCode::METHOD_NOT_ALLOWED, "M_UNRECOGNIZED", "this is asked in another way")
@@ -139,6 +145,27 @@ async fn ready(State(state): State<AppState>) -> Response {
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "starting or ending").into_response()
     }
+}
+
+/// Counts for who is on this machine and came by no proxy.
+async fn metrics(State(state): State<AppState>, asked: Request) -> Response {
+    let peer = asked.extensions().get::<ConnectInfo<SocketAddr>>();
+    let local = peer.is_some_and(|c| c.0.ip().to_canonical().is_loopback());
+    let by_proxy = ["x-forwarded-for", "forwarded", "x-real-ip"].iter().any(|name| asked.headers().contains_key(*name));
+    match &state.0.metrics {
+        Some(metrics) if local && !by_proxy => counts(metrics),
+        _ => error(StatusCode::NOT_FOUND, "M_UNRECOGNIZED", "there is nothing here"),
+    }
+}
+
+fn counts(metrics: &Metrics) -> Response {
+    let of = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(axum::http::header::CONTENT_TYPE, of)], metrics.text()).into_response()
+}
+
+/// What is served on `metrics.bind`: the counts, to whoever reaches it.
+pub fn metrics_router(metrics: Metrics) -> Router {
+    Router::new().route("/metrics", get(async move || counts(&metrics)))
 }
 
 /// An error as Matrix writes it.

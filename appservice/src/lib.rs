@@ -16,5 +16,7 @@ pub mod http;
 pub mod journal;
 pub mod masked;
 pub mod matrix;
+pub mod metrics;
 pub mod registration;
+pub mod settings;
 pub mod text;

@@ -8,16 +8,21 @@
 //!
 //! Every write is durable when its method returns (WAL, `synchronous = FULL`). [`Archive::begin`] joins several.
 
+mod again;
 mod error;
 mod ids;
 pub(crate) mod read;
 mod record;
+mod rooms;
 mod seal;
 mod search;
 pub(crate) mod store;
+mod todos;
 mod words;
 pub(crate) mod write;
 
+#[cfg(test)]
+mod later_tests;
 #[cfg(test)]
 mod tests;
 
@@ -25,11 +30,12 @@ pub use error::ArchiveError;
 pub use ids::{CallId, EffectId, IdError, UtteranceId};
 pub use record::{
     CallRecord, CallState, GrantRecord, How, NewCall, NewUtterance, NotesRecord, NumberLink, PartyKind, PartyRecord,
-    StoredNotes, StoredUtterance, Withdrawn,
+    SaidDetails, StoredNotes, StoredUtterance, VoiceName, Withdrawn, WordTime,
 };
 pub use seal::{ArchiveKey, SealError};
 pub use search::{Hit, HitPlace};
 pub use store::Archive;
+pub use todos::{Reminder, Todo, TodoBody, TodoState, Turned};
 pub use write::Tx;
 
 pub(crate) use seal::{Place, Secret};

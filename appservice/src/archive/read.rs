@@ -9,7 +9,8 @@ use sqlx::SqliteConnection;
 
 use super::store::{CallKeys, from_millis};
 use super::write::{
-    LinkDetails, NotesDetails, PartyDetails, facts_place, link_place, notes_place, party_place, said_place,
+    LinkDetails, NotesDetails, PartyDetails, facts_place, link_place, notes_place, party_place, said_details_place,
+    said_place,
 };
 use super::{
     Archive, ArchiveError, CallId, CallRecord, CallState, EffectId, GrantRecord, How, NumberLink, PartyRecord, Place,
@@ -37,7 +38,7 @@ pub(crate) fn id16(table: &'static str, bytes: &[u8]) -> Result<[u8; 16], Archiv
 }
 
 /// The user that stands behind a party's hash.
-fn user_of(users: &HashMap<[u8; 16], String>, hash: &[u8]) -> Result<String, ArchiveError> {
+pub(super) fn user_of(users: &HashMap<[u8; 16], String>, hash: &[u8]) -> Result<String, ArchiveError> {
     let found = <[u8; 16]>::try_from(hash).ok().and_then(|hash| users.get(&hash));
     found.cloned().ok_or_else(|| ArchiveError::malformed("parties", "a party that is not there"))
 }
@@ -180,13 +181,14 @@ impl Archive {
             start_ms: i64,
             end_ms: i64,
             said: Vec<u8>,
+            details: Option<Vec<u8>>,
             caption_effect: Option<Vec<u8>>,
             caption_event: Option<String>,
         }
         let keys = self.read_keys(call).await?;
         let names = self.party_names(call).await?;
         let rows: Vec<Row> = sqlx::query_as(
-            "SELECT utterance, party, start_ms, end_ms, said, caption_effect, caption_event FROM utterances WHERE call_id = ? \
+            "SELECT utterance, party, start_ms, end_ms, said, details, caption_effect, caption_event FROM utterances WHERE call_id = ? \
              ORDER BY start_ms, utterance",
         )
         .bind(&call.as_bytes()[..])
@@ -194,13 +196,17 @@ impl Archive {
         .await?;
         rows.into_iter()
             .map(|row| {
-                let place = said_place(call, id16("utterances", &row.party)?, row.start_ms, row.end_ms);
+                let party = id16("utterances", &row.party)?;
+                let place = said_place(call, party, row.start_ms, row.end_ms);
+                let beside = said_details_place(call, party, row.start_ms, row.end_ms);
+                let details = row.details.map(|d| open_json(&keys.rows, &beside, "utterances", &d)).transpose()?;
                 Ok(StoredUtterance {
                     id: UtteranceId(row.utterance),
                     party: user_of(&names, &row.party)?,
                     start: from_millis(row.start_ms),
                     end: from_millis(row.end_ms),
                     text: open_text(&keys, &place, &row.said)?,
+                    details: details.unwrap_or_default(),
                     caption: row
                         .caption_effect
                         .map(|e| id16("utterances", &e).map(EffectId::from_bytes))
@@ -217,14 +223,22 @@ impl Archive {
     /// [`ArchiveError::NoSuchCall`], or what the database says.
     pub async fn notes(&self, call: CallId) -> Result<Option<StoredNotes>, ArchiveError> {
         let keys = self.read_keys(call).await?;
-        let row: Option<(Vec<u8>, i64, Option<String>)> =
-            sqlx::query_as("SELECT body, written_ms, notes_event FROM notes WHERE call_id = ?")
+        let row: Option<(Vec<u8>, i64, Option<Vec<u8>>, Option<String>)> =
+            sqlx::query_as("SELECT body, written_ms, notes_effect, notes_event FROM notes WHERE call_id = ?")
                 .bind(&call.as_bytes()[..])
                 .fetch_optional(&self.inner.reader)
                 .await?;
-        row.map(|(sealed, written, posted)| {
+        row.map(|(sealed, written, effect, posted)| {
             let NotesDetails { body, text, writer } = open_json(&keys.rows, &notes_place(call), "notes", &sealed)?;
-            Ok(StoredNotes { body, text, writer, written: from_millis(written), event: event("notes", posted)? })
+            let effect = effect.map(|e| id16("notes", &e).map(EffectId::from_bytes)).transpose()?;
+            Ok(StoredNotes {
+                body,
+                text,
+                writer,
+                written: from_millis(written),
+                effect,
+                event: event("notes", posted)?,
+            })
         })
         .transpose()
     }
@@ -276,7 +290,7 @@ impl Archive {
         Ok(NumberLink { number, room, by, at: from_millis(at) })
     }
 
-    async fn party_names(&self, call: CallId) -> Result<HashMap<[u8; 16], String>, ArchiveError> {
+    pub(super) async fn party_names(&self, call: CallId) -> Result<HashMap<[u8; 16], String>, ArchiveError> {
         let keys = self.read_keys(call).await?;
         Ok(self.parties(call).await?.into_iter().map(|p| (keys.party(&p.user), p.user)).collect())
     }

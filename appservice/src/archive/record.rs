@@ -126,6 +126,51 @@ pub struct GrantRecord {
     pub how: How,
 }
 
+/// What is known of an utterance beside its words. Sealed like them.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SaidDetails {
+    /// Which of several people on one line, from 0; its name, if people gave it one, is the call's
+    /// ([`Archive::voices`](super::Archive::voices)).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub voice: Option<u8>,
+    /// Two-letter code of its language, where the recogniser told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language: Option<String>,
+    /// Who saw the words, such as `whisper base.en`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recogniser: Option<String>,
+    /// When each word was said; empty where the recogniser did not tell, and after a correction.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub words: Vec<WordTime>,
+    /// Somebody corrected the words.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub corrected: bool,
+}
+
+/// One word of an utterance and when it was said.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WordTime {
+    /// As written.
+    pub text: String,
+    /// Start, in ms since the utterance began.
+    pub from_ms: u32,
+    /// End, in ms since the utterance began.
+    pub to_ms: u32,
+    /// How sure the recogniser was, in percent.
+    pub percent: u8,
+}
+
+/// What people call one of several voices on a line, in one call.
+#[derive(Clone, PartialEq, Eq)]
+pub struct VoiceName {
+    /// The line: [`PartyRecord::user`].
+    pub party: String,
+    /// Which voice, from 0.
+    pub voice: u8,
+    /// Its name.
+    pub name: String,
+}
+
 /// An utterance to store.
 #[derive(Clone, PartialEq, Eq)]
 pub struct NewUtterance {
@@ -137,6 +182,8 @@ pub struct NewUtterance {
     pub end: UnixMillis,
     /// What was said.
     pub text: String,
+    /// What is known of it beside.
+    pub details: SaidDetails,
 }
 
 /// An utterance as stored.
@@ -152,6 +199,8 @@ pub struct StoredUtterance {
     pub end: UnixMillis,
     /// What was said.
     pub text: String,
+    /// What is known of it beside.
+    pub details: SaidDetails,
     /// The effect that sends the turn it is shown in.
     pub caption: Option<EffectId>,
     /// The message it is shown in; `None` until that is sent.
@@ -184,6 +233,8 @@ pub struct StoredNotes {
     pub writer: String,
     /// When.
     pub written: UnixMillis,
+    /// The effect that posts them.
+    pub effect: Option<EffectId>,
     /// The message they stand in.
     pub event: Option<OwnedEventId>,
 }
@@ -193,6 +244,8 @@ pub struct StoredNotes {
 pub struct Withdrawn {
     /// How many utterances are gone.
     pub utterances: usize,
+    /// Their numbers.
+    pub ids: Vec<UtteranceId>,
     /// Messages that still show some of them: to be edited or redacted.
     pub captions: Vec<OwnedEventId>,
     /// Caption effects under way whose outcome is not known yet: to be mended when they are done.
@@ -229,6 +282,9 @@ prints_its_name_only!(
     CallRecord,
     PartyRecord,
     GrantRecord,
+    SaidDetails,
+    WordTime,
+    VoiceName,
     NewUtterance,
     StoredUtterance,
     NotesRecord,

@@ -84,7 +84,7 @@ impl Archive {
         // The statement is fixed: MOST_WORDS places for words, unused ones repeat the first (IN counts a value once).
         let mut query = sqlx::query_as::<_, Candidate>(
             "SELECT w.call_id, w.utterance, room_key, call_key, started_ms, card_event, \
-                    said, u.party, start_ms, end_ms, caption_event, details, body, written_ms, notes_event \
+                    said, u.party, start_ms, end_ms, caption_event, p.details, body, written_ms, notes_event \
              FROM (SELECT call_id, utterance FROM words WHERE token IN (?, ?, ?, ?, ?, ?, ?, ?) \
                    GROUP BY call_id, utterance HAVING COUNT(*) = ?) AS w \
              JOIN calls ON calls.call_id = w.call_id JOIN rooms ON rooms.room_id = calls.room_id \

@@ -35,7 +35,7 @@ pub(crate) struct Inner {
 
 /// The subkeys of the operator's key.
 pub(crate) struct Keys {
-    wrap: Secret,
+    pub(super) wrap: Secret,
     pub(crate) journal: Secret,
     pub(crate) slots: Secret,
     pub(crate) numbers: Secret,
@@ -143,6 +143,25 @@ impl Archive {
             .transpose()
     }
 
+    /// A room's key; made where there is none yet.
+    pub(super) async fn room_key(&self, sql: &mut SqliteConnection, room: &RoomId) -> Result<Secret, ArchiveError> {
+        let room = room.as_str();
+        let known: Option<(Vec<u8>,)> =
+            sqlx::query_as("SELECT room_key FROM rooms WHERE room_id = ?").bind(room).fetch_optional(&mut *sql).await?;
+        if let Some((sealed,)) = known {
+            return Ok(self.inner.keys.wrap.unwrap_key(&room_place(room), &sealed)?);
+        }
+        let key = Secret::generate()?;
+        let sealed = self.inner.keys.wrap.wrap(&room_place(room), &key)?;
+        sqlx::query("INSERT INTO rooms (room_id, room_key, created_ms) VALUES (?, ?, ?)")
+            .bind(room)
+            .bind(sealed)
+            .bind(millis(UnixMillis::now()))
+            .execute(&mut *sql)
+            .await?;
+        Ok(key)
+    }
+
     /// A new wrapped key for a call of this room; the room's key is made with its first call.
     pub(super) async fn new_call_key(
         &self,
@@ -150,22 +169,8 @@ impl Archive {
         room: &RoomId,
         call: CallId,
     ) -> Result<(Secret, Vec<u8>), ArchiveError> {
+        let room_key = self.room_key(sql, room).await?;
         let room = room.as_str();
-        let known: Option<(Vec<u8>,)> =
-            sqlx::query_as("SELECT room_key FROM rooms WHERE room_id = ?").bind(room).fetch_optional(&mut *sql).await?;
-        let room_key = if let Some((sealed,)) = known {
-            self.inner.keys.wrap.unwrap_key(&room_place(room), &sealed)?
-        } else {
-            let key = Secret::generate()?;
-            let sealed = self.inner.keys.wrap.wrap(&room_place(room), &key)?;
-            sqlx::query("INSERT INTO rooms (room_id, room_key, created_ms) VALUES (?, ?, ?)")
-                .bind(room)
-                .bind(sealed)
-                .bind(millis(UnixMillis::now()))
-                .execute(&mut *sql)
-                .await?;
-            key
-        };
         let key = Secret::generate()?;
         let wrapped = room_key.subkey("wrap calls").wrap(&call_place(room, call), &key)?;
         Ok((key, wrapped))
@@ -187,7 +192,7 @@ impl CallKeys {
     }
 }
 
-fn room_place(room: &str) -> Place {
+pub(super) fn room_place(room: &str) -> Place {
     Place::new("rooms", "room_key", room)
 }
 

@@ -42,7 +42,8 @@ async fn begin_call(archive: &Archive, number: u8, started: u64) -> CallId {
 }
 
 async fn said(archive: &Archive, call: CallId, party: &str, at: u64, text: &str) -> UtteranceId {
-    let new = NewUtterance { party: party.into(), start: UnixMillis(at), end: UnixMillis(at + 900), text: text.into() };
+    let (start, end) = (UnixMillis(at), UnixMillis(at + 900));
+    let new = NewUtterance { party: party.into(), start, end, text: text.into(), details: SaidDetails::default() };
     archive.add_utterance(call, &new).await.unwrap()
 }
 
@@ -326,7 +327,13 @@ async fn writers_wait_for_one_another_and_readers_for_nobody() {
     let archive = open(dir.path()).await;
     let call = begin_call(&archive, 1, 1_000).await;
     let mut tx = archive.begin().await.unwrap();
-    let new = NewUtterance { party: BOB.into(), start: UnixMillis(2), end: UnixMillis(3), text: "one".into() };
+    let new = NewUtterance {
+        party: BOB.into(),
+        start: UnixMillis(2),
+        end: UnixMillis(3),
+        text: "one".into(),
+        details: SaidDetails::default(),
+    };
     tx.add_utterance(call, &new).await.unwrap();
     assert!(archive.utterances(call).await.unwrap().is_empty(), "a reader saw what is not committed");
     let others: Vec<_> = (0..20_u64)

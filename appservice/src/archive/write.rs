@@ -71,6 +71,10 @@ pub(super) fn said_place(call: CallId, party: [u8; 16], start_ms: i64, end_ms: i
     Place::new("utterances", "said", format_args!("{call}/{}/{start_ms}/{end_ms}", hex::encode(party)))
 }
 
+pub(super) fn said_details_place(call: CallId, party: [u8; 16], start_ms: i64, end_ms: i64) -> Place {
+    Place::new("utterances", "details", format_args!("{call}/{}/{start_ms}/{end_ms}", hex::encode(party)))
+}
+
 pub(super) fn notes_place(call: CallId) -> Place {
     Place::new("notes", "body", call)
 }
@@ -219,15 +223,19 @@ impl Tx {
         let hash = keys.party(&utterance.party);
         let (start, end) = (millis(utterance.start), millis(utterance.end));
         let sealed = keys.rows.seal(&said_place(call, hash, start, end), utterance.text.as_bytes())?;
-        let id = sqlx::query("INSERT INTO utterances (call_id, party, start_ms, end_ms, said) VALUES (?, ?, ?, ?, ?)")
-            .bind(&call.as_bytes()[..])
-            .bind(&hash[..])
-            .bind(start)
-            .bind(end)
-            .bind(sealed)
-            .execute(&mut *self.sql)
-            .await?
-            .last_insert_rowid();
+        let details = seal_json(&keys.rows, &said_details_place(call, hash, start, end), &utterance.details)?;
+        let id = sqlx::query(
+            "INSERT INTO utterances (call_id, party, start_ms, end_ms, said, details) VALUES (?, ?, ?, ?, ?, ?)",
+        )
+        .bind(&call.as_bytes()[..])
+        .bind(&hash[..])
+        .bind(start)
+        .bind(end)
+        .bind(sealed)
+        .bind(details)
+        .execute(&mut *self.sql)
+        .await?
+        .last_insert_rowid();
         self.index(call, &keys.words, id, &utterance.text).await?;
         Ok(UtteranceId(id))
     }
@@ -291,12 +299,28 @@ impl Tx {
                 .bind(&hash[..])
                 .fetch_all(&mut *self.sql)
                 .await?;
-        if rows.is_empty() {
-            return Ok(Withdrawn::default());
+        // Captions of unfinished words rest on no utterance yet.
+        let shown: Vec<(String,)> = sqlx::query_as(
+            "SELECT event_id FROM effects WHERE call_id = ? AND party = ? AND kind = 'caption' AND event_id IS NOT NULL",
+        )
+        .bind(id)
+        .bind(&hash[..])
+        .fetch_all(&mut *self.sql)
+        .await?;
+        if rows.is_empty() && shown.is_empty() {
+            let under_way = self.drop_effects_of(call, hash, false).await?;
+            return Ok(Withdrawn { under_way, ..Withdrawn::default() });
         }
-        let mut out = Withdrawn { utterances: rows.len(), ..Withdrawn::default() };
-        let captions: BTreeSet<String> = rows.into_iter().filter_map(|(_, event)| event).collect();
+        let ids = rows.iter().map(|(id, _)| UtteranceId(*id)).collect();
+        let mut out = Withdrawn { utterances: rows.len(), ids, ..Withdrawn::default() };
+        let captions: BTreeSet<String> =
+            rows.into_iter().filter_map(|(_, event)| event).chain(shown.into_iter().map(|(event,)| event)).collect();
         out.captions = captions.into_iter().filter_map(|e| OwnedEventId::try_from(e).ok()).collect();
+        sqlx::query("UPDATE effects SET event_id = NULL WHERE call_id = ? AND party = ? AND kind = 'caption'")
+            .bind(id)
+            .bind(&hash[..])
+            .execute(&mut *self.sql)
+            .await?;
         sqlx::query(
             "DELETE FROM words WHERE call_id = ?1 AND utterance IN (SELECT utterance FROM utterances WHERE call_id = ?1 AND party = ?2)",
         )
@@ -309,7 +333,14 @@ impl Tx {
             .bind(&hash[..])
             .execute(&mut *self.sql)
             .await?;
-        out.under_way = self.drop_effects_of(call, hash).await?;
+        sqlx::query("DELETE FROM voices WHERE call_id = ? AND party = ?")
+            .bind(id)
+            .bind(&hash[..])
+            .execute(&mut *self.sql)
+            .await?;
+        self.drop_todos_of(call, &out.ids).await?;
+        self.revise(call).await?;
+        out.under_way = self.drop_effects_of(call, hash, true).await?;
         out.notes =
             sqlx::query("DELETE FROM notes WHERE call_id = ?").bind(id).execute(&mut *self.sql).await?.rows_affected()
                 > 0;
@@ -465,7 +496,13 @@ impl Tx {
         self.archive.clone().call_keys(&mut self.sql, call).await
     }
 
-    async fn index(&mut self, call: CallId, key: &Secret, place: i64, text: &str) -> Result<(), ArchiveError> {
+    pub(super) async fn index(
+        &mut self,
+        call: CallId,
+        key: &Secret,
+        place: i64,
+        text: &str,
+    ) -> Result<(), ArchiveError> {
         for word in words::words(text) {
             sqlx::query("INSERT INTO words (token, call_id, utterance) VALUES (?, ?, ?) ON CONFLICT DO NOTHING")
                 .bind(&key.blind(word.as_bytes())[..])
@@ -477,7 +514,7 @@ impl Tx {
         Ok(())
     }
 
-    async fn unindex(&mut self, call: CallId, place: i64) -> Result<(), ArchiveError> {
+    pub(super) async fn unindex(&mut self, call: CallId, place: i64) -> Result<(), ArchiveError> {
         sqlx::query("DELETE FROM words WHERE call_id = ? AND utterance = ?")
             .bind(&call.as_bytes()[..])
             .bind(place)

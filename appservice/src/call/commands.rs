@@ -1,16 +1,23 @@
 //! What commands do: each message that asks something is answered once, in the thread where it was asked.
 
+mod mend;
+mod room;
+mod todos;
+
+use std::{collections::HashMap, sync::Arc};
+
 use bridge::{ids::E164, time::UnixMillis};
 use matrix_sdk::ruma::{OwnedRoomId, OwnedUserId, RoomId};
 use serde_json::Value;
 
-use super::{House, finish, paper, switchboard::policy_content};
+use super::{House, task::ToCall, withdraw};
 use crate::{
-    archive::{CallId, EffectId},
+    archive::{CallId, EffectId, TodoState},
     commands::{self, Command, Heard, Who, may},
     journal::{Effect, EventRef, Lane, NewEffect, Purpose, Relation},
-    matrix::{Message, POLICY, RawStateEvent, VirtualUser},
-    text::{self, CallLine, PolicyView, Zone},
+    matrix::{Message, POLICY, VirtualUser},
+    settings::{Policy, RoomSettings},
+    text::{self, CallLine, TakenBack, Zone},
 };
 
 /// Places that a search shows.
@@ -29,13 +36,51 @@ pub(crate) enum Ask {
     HangUp,
     /// Notes were turned on: what held the scribe back is over.
     NotesOn,
+    /// What the room has set has changed.
+    Settings(RoomSettings),
+    /// Something for the call that goes on.
+    Tell(Box<ToCall>),
+    /// Notes of these calls are to be made again.
+    Again(Vec<CallId>),
+}
+
+/// An answer, and what is to follow from the command.
+struct Reply {
+    /// `None`: it comes from elsewhere.
+    content: Option<Value>,
+    asks: Vec<Ask>,
+    /// To-dos that the answer shows, for reactions on it.
+    shows: Vec<u32>,
+}
+
+impl Reply {
+    fn new(content: Value) -> Self {
+        Self { content: Some(content), asks: Vec::new(), shows: Vec::new() }
+    }
+
+    fn say(words: &str) -> Self {
+        Self::new(text::plain_answer(words))
+    }
+
+    fn ask(mut self, ask: Ask) -> Self {
+        self.asks.push(ask);
+        self
+    }
 }
 
 /// What the switchboard knows of a room.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Facts {
     /// Notes are on.
     pub(crate) notes: bool,
+    /// What the room's state says.
+    pub(crate) policy: Policy,
+    /// Notes wait until the policy is set again.
+    pub(crate) asked_again: bool,
+    /// What the room has set beside.
+    pub(crate) settings: RoomSettings,
+    /// Names of the room's people.
+    pub(crate) names: HashMap<String, String>,
     /// The call that goes on.
     pub(crate) call: Option<CallId>,
     /// Users in the room's call, ours too.
@@ -46,10 +91,10 @@ pub(crate) struct Facts {
 
 /// Reads a message; where it is a command, does it and answers. Gives what the room's call is to be told.
 pub(crate) async fn answer(
-    house: &House,
+    house: &Arc<House>,
     message: Message,
     facts: impl FnOnce(&OwnedRoomId) -> Facts,
-) -> Option<(OwnedRoomId, Ask)> {
+) -> Option<(OwnedRoomId, Vec<Ask>)> {
     if message.edits.is_some() || message.msgtype == "m.notice" {
         return None;
     }
@@ -67,96 +112,119 @@ pub(crate) async fn answer(
         }
     }
     let run = Run { house, bot: &bot, message: &message, facts: facts(&message.room) };
-    let (reply, ask) = match command {
-        Err(mistake) => (text::notice(&commands::mistake(&mistake)), None),
+    let Reply { content, asks, shows } = match command {
+        Err(mistake) => Reply::new(text::notice(&commands::mistake(&mistake))),
         Ok(command) => run.command(command).await,
     };
-    run.reply(reply).await;
-    ask.map(|ask| (message.room.clone(), ask))
+    if let Some(content) = content {
+        run.reply(content, &shows).await;
+    }
+    Some((message.room.clone(), asks))
 }
 
 struct Run<'a> {
-    house: &'a House,
+    house: &'a Arc<House>,
     bot: &'a VirtualUser,
     message: &'a Message,
     facts: Facts,
 }
 
 impl Run<'_> {
-    async fn command(&self, command: Command) -> (Value, Option<Ask>) {
+    async fn command(&self, command: Command) -> Reply {
         let room = &self.message.room;
         // In an encrypted room a clear event could be anybody's, the homeserver's too.
         if !self.message.encrypted && self.bot.is_encrypted(room).await.unwrap_or(true) {
-            return (
-                text::plain_answer("That message came unencrypted into an encrypted room, so I did not act on it."),
-                None,
-            );
+            return Reply::say("That message came unencrypted into an encrypted room, so I did not act on it.");
         }
         let who = match self.who().await {
             Ok(who) => who,
             Err(error) => {
                 tracing::warn!(%room, %error, "the power levels cannot be read");
-                return (text::plain_answer("I could not read this room's power levels. Please try again."), None);
+                return Reply::say("I could not read this room's power levels. Please try again.");
             }
         };
         if let Err(refusal) = may(&who, &command) {
-            return (text::notice(&commands::refusal(&refusal)), None);
+            return Reply::new(text::notice(&commands::refusal(&refusal)));
         }
         match self.run(command, &who).await {
             Ok(done) => done,
             Err(error) => {
                 tracing::error!(%room, %error, "a command failed");
-                (
-                    text::plain_answer("That did not work: something failed on my side. The operator's log says what."),
-                    None,
-                )
+                Reply::say("That did not work: something failed on my side. The operator's log says what.")
             }
         }
     }
 
-    async fn run(&self, command: Command, who: &Who) -> anyhow::Result<(Value, Option<Ask>)> {
+    async fn run(&self, command: Command, who: &Who) -> anyhow::Result<Reply> {
         let (archive, room, sender) = (&self.house.archive, &self.message.room, &self.message.sender);
-        let zone = Zone::named(&self.house.config.notes.time_zone);
-        let via = [self.house.config.homeserver.server_name.to_string()];
-        let say = text::plain_answer;
+        let (zone, via) = (self.zone(), self.via());
+        let say = Reply::say;
         Ok(match command {
-            Command::Link(number) => {
-                let taken = archive.room_of_number(&number).await?.is_some_and(|other| other != *room);
-                if taken {
-                    return Ok((
-                        say("That number rings another room already. It has to be unlinked there first."),
-                        None,
-                    ));
-                }
-                archive.link_number(&number, room, Some(sender), UnixMillis::now()).await?;
-                (say(&format!("{} rings this room from now on.{}", number.reveal(), self.power_hint().await)), None)
-            }
-            Command::Unlink(number) => (self.unlink(number).await?, None),
-            Command::Numbers => (text::numbers(&self.numbers().await?), None),
+            Command::Link(number) => self.link(&number).await?,
+            Command::Unlink(number) => Reply::new(self.unlink(number).await?),
+            Command::Numbers => Reply::new(text::numbers(&self.numbers().await?)),
             Command::HangUp => match self.facts.call {
-                Some(_) => (say("Hanging up."), Some(Ask::HangUp)),
-                None => (say("There is no call to hang up."), None),
+                Some(_) => say("Hanging up.").ask(Ask::HangUp),
+                None => say("There is no call to hang up."),
             },
-            Command::NotesOn => (self.notes(true).await?, Some(Ask::NotesOn)),
-            Command::NotesOff => (self.notes(false).await?, None),
-            Command::Agree if !self.facts.notes => (say("Notes are off in this room: nobody is heard."), None),
+            Command::NotesOn => self.notes(true).await?.ask(Ask::NotesOn),
+            Command::NotesOff => self.notes(false).await?,
+            Command::Live(fast) => self.live(fast).await?,
+            Command::Language(spoken, line) => self.language(spoken, line).await?,
+            Command::Words(ask) => self.words(ask).await?,
+            Command::Speakers(line, several) => self.speakers(line, several).await?,
+            Command::Agree if !self.facts.notes => say("Notes are off in this room: nobody is heard."),
             Command::Agree if !self.in_call(sender.as_str()) => {
-                (say("You are not in this room's call. Join it, then agree."), None)
+                say("You are not in this room's call. Join it, then agree.")
             }
             Command::Agree => {
-                (say("You are heard from now on. `!notes stop` ends it."), Some(Ask::Agree(sender.clone())))
+                say("You are heard from now on. `!notes stop` ends it and deletes what you said in this call.")
+                    .ask(Ask::Agree(sender.clone()))
             }
-            Command::Stop => (say("You are not heard from now on."), Some(Ask::Withdraw(sender.clone()))),
-            Command::Status => (self.status().await?, None),
-            Command::Policy => (text::policy(&self.policy_view(self.facts.notes, None)), None),
+            Command::Stop if self.facts.call.is_none() => {
+                say("There is no call now, so I hear nobody. `!notes forget me` deletes what you said in earlier ones.")
+            }
+            Command::Stop => say(
+                "You are not heard from now on, and what you said in this call is deleted: captions, transcript, notes. \
+                 What others have copied or their clients have kept I cannot take back. `!notes agree` lets you be heard again.",
+            )
+            .ask(Ask::Withdraw(sender.clone())),
+            Command::Status => Reply::new(self.status().await?),
+            Command::Policy => Reply::new(self.policy().await?),
+            Command::SoFar => self.so_far(),
+            Command::Name(line, voice, name) => self.name_voice(line, voice, name).await?,
+            Command::Correct(which, said) => self.correct(which, said, who).await?,
+            Command::Fix(item, change) => self.fix(item, change).await?,
+            Command::Todo(filter) => self.todos(filter).await?,
+            Command::Done(number) => self.turn(number, TodoState::Done).await?,
+            Command::Reopen(number) => self.turn(number, TodoState::Open).await?,
+            Command::Drop(number) => self.turn(number, TodoState::Dropped).await?,
             Command::Search(words) => {
                 let hits = archive.search(room, &words, HITS).await?;
-                (text::hits(&words, &hits, room, &via, &zone), None)
+                Reply::new(text::hits(&words, &hits, room, &via, &zone))
             }
-            Command::List => (text::list(&self.calls().await?, room, &via, &zone), None),
-            Command::ForgetMe => (self.forget().await?, Some(Ask::Withdraw(sender.clone()))),
-            Command::Help(group) => (text::notice(&commands::help(group, who, self.message.direct)), None),
+            Command::List => Reply::new(text::list(&self.calls().await?, room, &via, &zone)),
+            Command::ForgetMe => self.forget().await?,
+            Command::Help(group) => Reply::new(text::notice(&commands::help(group, who, self.message.direct))),
         })
+    }
+
+    fn zone(&self) -> Zone {
+        self.house.notary.zone()
+    }
+
+    fn via(&self) -> [String; 1] {
+        self.house.notary.via()
+    }
+
+    async fn link(&self, number: &E164) -> anyhow::Result<Reply> {
+        let (archive, room) = (&self.house.archive, &self.message.room);
+        if archive.room_of_number(number).await?.is_some_and(|other| other != *room) {
+            return Ok(Reply::say("That number rings another room already. It has to be unlinked there first."));
+        }
+        archive.link_number(number, room, Some(&self.message.sender), UnixMillis::now()).await?;
+        let hint = self.power_hint().await;
+        Ok(Reply::say(&format!("{} rings this room from now on.{hint}", number.reveal())))
     }
 
     async fn who(&self) -> anyhow::Result<Who> {
@@ -226,35 +294,6 @@ impl Run<'_> {
         Ok(all)
     }
 
-    /// Writes the policy as the bot. Everybody reads it; the announcement follows when it comes back by sync.
-    async fn notes(&self, on: bool) -> anyhow::Result<Value> {
-        let room = &self.message.room;
-        if self.facts.notes == on {
-            return Ok(text::plain_answer(if on { "Notes are on already." } else { "Notes are off already." }));
-        }
-        if on && self.house.hearing.is_none() {
-            return Ok(text::plain_answer(
-                "There is no speech recogniser on this server. The operator can run `roomtone models fetch` and restart me.",
-            ));
-        }
-        if !self.bot.may_send_state(room, POLICY).await? {
-            let needed = self.bot.required_for_state(room, POLICY).await?;
-            return Ok(text::plain_answer(&format!(
-                "I have to write that into the room's settings, for all to read, and may not: give me power level {needed} \
-                 (moderator, in most rooms) and ask again."
-            )));
-        }
-        let effect = Effect::SetState {
-            as_user: self.bot.user_id().to_owned(),
-            room: room.clone(),
-            event_type: POLICY.to_owned(),
-            state_key: String::new(),
-            content: policy_content(on, &self.message.sender),
-        };
-        self.record("policy", effect).await;
-        Ok(text::plain_answer(if on { "Turning notes on." } else { "Turning notes off." }))
-    }
-
     async fn status(&self) -> anyhow::Result<Value> {
         let Some(call) = self.facts.call else { return Ok(text::status(self.facts.notes, None)) };
         let parties = self.house.archive.parties(call).await?;
@@ -266,10 +305,6 @@ impl Run<'_> {
         let names = |who: Vec<crate::archive::PartyRecord>| who.into_iter().map(|p| p.name).collect::<Vec<_>>();
         let (heard, unheard) = (names(heard), names(unheard));
         Ok(text::status(self.facts.notes, Some((&heard, &unheard))))
-    }
-
-    fn policy_view<'v>(&self, notes: bool, set_by: Option<&'v str>) -> PolicyView<'v> {
-        PolicyView { notes, recogniser: "whisper", writer: "extractive", set_by }
     }
 
     async fn calls(&self) -> anyhow::Result<Vec<CallLine>> {
@@ -289,70 +324,71 @@ impl Run<'_> {
         Ok(lines)
     }
 
-    /// Takes the sender's words out of every call of the room: archive, captions, notes.
-    async fn forget(&self) -> anyhow::Result<Value> {
+    /// Takes the sender's words out of every call of the room: archive, captions, notes, to-dos.
+    async fn forget(&self) -> anyhow::Result<Reply> {
         let (archive, room, sender) = (&self.house.archive, &self.message.room, &self.message.sender);
-        let (mut calls, mut utterances) = (0_usize, 0_usize);
+        let mut taken = TakenBack { utterances: 0, calls: 0 };
+        let (mut again, mut asks) = (Vec::new(), Vec::new());
         for call in archive.list_calls(room, u32::MAX).await? {
-            // Words and what is to be mended outside go in one transaction: a crash forgets neither.
-            let mut tx = archive.begin().await?;
-            let gone = tx.withdraw_party_words(call.id, sender.as_str()).await?;
-            let mut shown: Vec<EventRef> = gone.captions.into_iter().map(EventRef::Event).collect();
-            shown.extend(gone.under_way.into_iter().map(EventRef::Effect));
-            shown.extend(call.notes.filter(|_| gone.notes).map(EventRef::Event));
-            for event in shown {
-                tx.record(&self.redaction(event)).await?;
-            }
-            tx.commit().await?;
-            if gone.utterances > 0 {
-                calls += 1;
-                utterances += gone.utterances;
+            let gone = withdraw::take_back(&self.house.notary, &call, sender.as_str()).await?;
+            if !gone.ids.is_empty() {
+                taken.calls += 1;
+                taken.utterances += gone.ids.len();
             }
             if gone.notes {
-                finish::again(self.house, call.id).await?;
+                again.push(call.id);
+            }
+            if self.facts.call == Some(call.id) {
+                asks.push(Ask::Tell(Box::new(ToCall::WordsGone(gone.ids))));
             }
         }
-        Ok(text::plain_answer(&if utterances == 0 {
+        let words = if taken.utterances == 0 {
             "Nothing that you said is written down in this room's calls.".to_owned()
         } else {
-            format!(
-                "Deleted: {utterances} utterances of yours in {calls} {}. Their captions are redacted and the notes made again \
-                 without them. What others have copied or their clients have kept I cannot take back.",
-                if calls == 1 { "call" } else { "calls" }
-            )
-        }))
-    }
-
-    fn redaction(&self, event: EventRef) -> NewEffect {
-        let id = EffectId::answering(self.message.event_id.as_str(), &format!("redact {}", event.placeholder()));
-        let effect = Effect::Redact {
-            as_user: self.bot.user_id().to_owned(),
-            room: self.message.room.clone(),
-            event,
-            reason: Some("words were taken back".to_owned()),
+            text::taken_back_words(taken)
         };
-        NewEffect { id, call: None, lane: Lane::room(&self.message.room), party: None, effect }
+        asks.extend([Ask::Withdraw(sender.clone()), Ask::Again(again)]);
+        Ok(Reply { asks, ..Reply::say(&words) })
     }
 
-    /// Answers, in the thread where it was asked.
-    async fn reply(&self, content: Value) {
-        let relation = self.message.thread.clone().map(|root| Relation::Thread {
+    /// How an answer hangs on the question: in the thread where it was asked.
+    fn in_thread(&self) -> Option<Relation> {
+        self.message.thread.clone().map(|root| Relation::Thread {
             root: EventRef::Event(root),
             latest: Some(EventRef::Event(self.message.event_id.clone())),
-        });
+        })
+    }
+
+    fn effect_id(&self, name: &str) -> EffectId {
+        EffectId::answering(self.message.event_id.as_str(), name)
+    }
+
+    /// Answers. `shows`: to-dos that the answer shows.
+    async fn reply(&self, content: Value, shows: &[u32]) {
         let effect = Effect::SendEvent {
             as_user: self.bot.user_id().to_owned(),
             room: self.message.room.clone(),
             event_type: "m.room.message".to_owned(),
             content,
-            relation,
+            relation: self.in_thread(),
             purpose: Purpose::Notice,
         };
-        self.record("reply", effect).await;
+        let id = self.effect_id("reply");
+        if !shows.is_empty() {
+            let shown = async {
+                let mut tx = self.house.archive.begin().await?;
+                tx.shows_todos(id, &self.message.room, shows, UnixMillis::now()).await?;
+                tx.commit().await
+            };
+            if let Err(error) = shown.await {
+                tracing::error!(%error, "reactions on a to-do list will not tick");
+            }
+        }
+        record(self.house, &self.message.room, id, effect).await;
     }
 
     async fn record(&self, name: &str, effect: Effect) {
-        record(self.house, &self.message.room, EffectId::answering(self.message.event_id.as_str(), name), effect).await;
+        record(self.house, &self.message.room, self.effect_id(name), effect).await;
     }
 }
 
@@ -363,17 +399,7 @@ async fn record(house: &House, room: &OwnedRoomId, id: EffectId, effect: Effect)
     }
 }
 
-/// Says in the room what its policy is now, and who changed it.
-pub(crate) async fn announce_policy(house: &House, event: &RawStateEvent, notes: bool) {
-    let by = event.content["set_by"].as_str().filter(|_| house.matrix.is_ours(event.sender.as_str()));
-    let by = by.unwrap_or(event.sender.as_str()).to_owned();
-    let members = house.matrix.bot().members(&event.room).await.unwrap_or_default();
-    let name = members.into_iter().find(|m| m.user.as_str() == by).and_then(|m| m.display_name).unwrap_or(by);
-    let recogniser = paper::recogniser(house);
-    let view = PolicyView { notes, recogniser: &recogniser, writer: "extractive", set_by: Some(&name) };
-    let effect = notice(house, &event.room, text::policy_changed(&view));
-    record(house, &event.room, EffectId::answering(event.event_id.as_str(), "announce"), effect).await;
-}
+pub(crate) use room::{announce_policy, ask_again};
 
 /// Says once, where a room does not let phones into its calls, what to change.
 pub(crate) async fn greet(house: &House, room: &OwnedRoomId) {

@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use models::{PartyEar, PartyKey, Recognised, Transcriber};
+use models::{EarOptions, PartyEar, PartyKey, Recognised, Transcriber};
 use tokio::sync::mpsc;
 
 type Routes = Arc<Mutex<HashMap<PartyKey, mpsc::UnboundedSender<Recognised>>>>;
@@ -49,10 +49,10 @@ impl Hearing {
     }
 
     /// An ear for one party; its results go to `results` until it is finished.
-    pub(crate) fn open(&self, results: mpsc::UnboundedSender<Recognised>) -> (PartyKey, PartyEar) {
+    pub(crate) fn open(&self, options: EarOptions, results: mpsc::UnboundedSender<Recognised>) -> (PartyKey, PartyEar) {
         let key = PartyKey(self.next.fetch_add(1, Ordering::Relaxed));
         self.routes.lock().unwrap_or_else(PoisonError::into_inner).insert(key, results);
-        (key, self.transcriber.open(key))
+        (key, self.transcriber.open_with(key, options))
     }
 
     /// Nobody waits for this ear's results any more.

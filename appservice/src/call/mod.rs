@@ -16,6 +16,8 @@ mod attendance;
 mod commands;
 mod finish;
 mod hearing;
+mod names;
+mod notary;
 mod outbox;
 mod paper;
 mod prompts;
@@ -23,20 +25,27 @@ mod recover;
 mod scribe;
 mod sfu_token;
 mod switchboard;
+mod taking;
 mod task;
+mod todo;
+mod withdraw;
+pub(crate) mod writers;
 
 use std::sync::Arc;
 
 use bridge::sip::SipEndpoint;
 use payments::CreditControl;
 
+pub use finish::WITHIN as NOTES_WITHIN;
 pub use hearing::Hearing;
+pub use notary::Notary;
 pub use outbox::Outbox;
 pub use prompts::Prompts;
 pub use recover::recover;
 pub use switchboard::Switchboard;
+pub use writers::Writers;
 
-use crate::{archive::Archive, config::Config, matrix::Matrix};
+use crate::{archive::Archive, config::Config, matrix::Matrix, metrics::Metrics};
 
 /// What every call works with.
 pub struct House {
@@ -50,6 +59,12 @@ pub struct House {
     pub sip: SipEndpoint,
     /// The recogniser; `None` where there are no weights: calls go on, notes are refused with the reason.
     pub hearing: Option<Hearing>,
+    /// Whether people who share a line can be told apart here.
+    pub tells_voices: bool,
+    /// What writing notes needs.
+    pub notary: Arc<Notary>,
+    /// Counts.
+    pub metrics: Metrics,
     /// Who says how long a call is paid for.
     pub credit: Arc<dyn CreditControl>,
     /// What callers are told.

@@ -1,6 +1,6 @@
 //! What a call writes into its room, as effects of the journal: one card, its edits, the thread.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use bridge::{
     matrixrtc::{RING_EVENT, ring_content},
@@ -10,9 +10,11 @@ use matrix_sdk::ruma::{EventId, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, 
 use models::notes::Notes;
 use serde_json::Value;
 
-use super::House;
+use super::{House, Notary, names::Names};
 use crate::{
-    archive::{CallId, CallRecord, CallState, EffectId, PartyKind, PartyRecord, StoredUtterance, UtteranceId},
+    archive::{
+        CallId, CallRecord, CallState, EffectId, PartyKind, PartyRecord, StoredUtterance, TodoState, UtteranceId,
+    },
     desk::{CardView, NotesView, PartyId, RING_FOR, Turn},
     journal::{Effect, EventRef, Lane, NewEffect, Purpose, Relation},
     text::{self, CardContext, NotesPaper, NotesParty, Zone},
@@ -31,7 +33,7 @@ pub(crate) struct Paper {
     cards: u64,
     invited: bool,
     /// Edits of each turn's message so far.
-    turn_edits: std::collections::HashMap<u64, u64>,
+    turn_edits: HashMap<u64, u64>,
     seen: HashSet<String>,
     card_event: Option<OwnedEventId>,
 }
@@ -55,7 +57,7 @@ impl Paper {
             zone: Zone::named(&house.config.notes.time_zone),
             cards: 0,
             invited: false,
-            turn_edits: std::collections::HashMap::new(),
+            turn_edits: HashMap::new(),
             seen: HashSet::new(),
             card_event: None,
         }
@@ -82,8 +84,13 @@ impl Paper {
     /// Shows the card as it stands; once people can agree, the bot's ✅ makes that one tap.
     pub(crate) async fn card(&mut self, house: &House, view: &CardView) -> anyhow::Result<()> {
         let words = !house.archive.utterances(self.call).await?.is_empty();
-        let context =
-            CardContext { zone: &self.zone, trunk: None, notes_posted: view.ended.is_some() && words, cost_sat: None };
+        let context = CardContext {
+            zone: &self.zone,
+            trunk: None,
+            notes_posted: view.ended.is_some() && words,
+            cost_sat: None,
+            seen_by: &house.notary.seen_by.iter().map(String::as_str).collect::<Vec<_>>(),
+        };
         let content = text::card(view, &context);
         let card = card_effect(self.call);
         let effect = if self.cards == 0 {
@@ -111,7 +118,7 @@ impl Paper {
 
     /// Posts a turn, or edits it.
     pub(crate) async fn caption(&mut self, house: &House, turn: &Turn, name: &str) -> anyhow::Result<()> {
-        let content = text::caption(name, turn.started, &turn.text, &self.zone);
+        let content = text::caption(name, turn.started, &turn.text, turn.unfinished.as_deref(), &self.zone);
         let first = turn_effect(self.call, turn.number);
         let edits = self.turn_edits.entry(turn.number).or_default();
         let party = Some(turn.party.as_str().to_owned());
@@ -129,6 +136,20 @@ impl Paper {
         tx.record(&effect).await?;
         tx.shown_by(self.call, &shown, first).await?;
         tx.commit().await?;
+        Ok(())
+    }
+
+    /// Takes a turn's message away: what stood in it was no words after all.
+    pub(crate) async fn retract(&mut self, house: &House, turn: u64) -> anyhow::Result<()> {
+        let first = turn_effect(self.call, turn);
+        let effect = Effect::Redact {
+            as_user: self.bot.clone(),
+            room: self.room.clone(),
+            event: EventRef::Effect(first),
+            reason: None,
+        };
+        let id = EffectId::named(self.call, &format!("turn-{turn}-retracted"));
+        house.archive.journal().record(&self.effect(id, None, effect)).await?;
         Ok(())
     }
 
@@ -196,10 +217,9 @@ pub(crate) async fn late_captions(
     utterances: &[StoredUtterance],
 ) -> anyhow::Result<()> {
     let zone = Zone::named(&house.config.notes.time_zone);
-    let parties = house.archive.parties(call.id).await?;
+    let names = Names::new(&house.archive.parties(call.id).await?, &house.archive.voices(call.id).await?);
     for said in utterances.iter().filter(|u| u.caption.is_none()) {
-        let name = parties.iter().find(|p| p.user == said.party).map_or(said.party.as_str(), |p| p.name.as_str());
-        let content = text::caption(name, said.start, std::slice::from_ref(&said.text), &zone);
+        let content = text::caption(&names.speaker(said), said.start, std::slice::from_ref(&said.text), None, &zone);
         let thread = Relation::Thread { root: EventRef::Effect(card_effect(call.id)), latest: None };
         let effect = NewEffect {
             id: EffectId::named(call.id, &format!("late-{}", said.id.0)),
@@ -216,54 +236,127 @@ pub(crate) async fn late_captions(
     Ok(())
 }
 
-/// The effect that posts a call's notes. `heard`: users who agreed, silent or not, and whose words there are.
-#[allow(clippy::too_many_arguments, reason = "all that stands on the page, gathered by one caller")]
-pub(crate) fn notes(
-    house: &House,
-    call: &CallRecord,
-    ended: UnixMillis,
-    state: CallState,
-    parties: &[PartyRecord],
-    heard: &[&str],
-    utterances: &[StoredUtterance],
-    notes: &Notes,
-) -> NewEffect {
-    let parties: Vec<NotesParty<'_>> = parties
-        .iter()
-        .map(|p| NotesParty {
-            name: &p.name,
-            phone: p.kind == PartyKind::Phone,
-            heard: heard.contains(&p.user.as_str()),
-            user: (p.kind == PartyKind::Matrix).then(|| UserId::parse(&p.user).ok()).flatten(),
+/// What stands around the notes of a call.
+pub(crate) struct Page {
+    pub(crate) parties: Vec<PartyRecord>,
+    /// Users who agreed, silent or not, and whose words there are.
+    heard: HashSet<String>,
+    links: HashMap<u64, EventRef>,
+    recognisers: Vec<String>,
+    seen_by: BTreeSet<String>,
+}
+
+impl Page {
+    /// From the archive.
+    pub(crate) async fn of(notary: &Notary, call: &CallRecord) -> anyhow::Result<Self> {
+        let utterances = notary.archive.utterances(call.id).await?;
+        let agreed = notary.archive.grants(call.id).await?;
+        let said = utterances.iter().map(|u| u.party.clone());
+        let heard = said.chain(agreed.into_iter().filter(|g| g.granted).map(|g| g.party)).collect();
+        let link = |u: &StoredUtterance| {
+            let event = u.caption_event.clone().map(EventRef::Event).or_else(|| u.caption.map(EventRef::Effect))?;
+            Some((u64::try_from(u.id.0).ok()?, event))
+        };
+        let mut recognisers: Vec<String> = Vec::new();
+        for name in utterances.iter().filter_map(|u| u.details.recogniser.as_ref()) {
+            if !recognisers.contains(name) {
+                recognisers.push(name.clone());
+            }
+        }
+        if recognisers.is_empty() {
+            recognisers.push(notary.recogniser.clone());
+        }
+        // Where words could have gone when they were said, and where they can go now that they are written of.
+        let then = call.facts["seen_by"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned);
+        Ok(Self {
+            parties: notary.archive.parties(call.id).await?,
+            heard,
+            links: utterances.iter().filter_map(link).collect(),
+            recognisers,
+            seen_by: then.chain(notary.seen_by.iter().cloned()).collect(),
         })
-        .collect();
-    let link = |id: u64| {
-        let said = utterances.iter().find(|u| u64::try_from(u.id.0).is_ok_and(|n| n == id))?;
-        said.caption_event.clone().map(EventRef::Event).or_else(|| said.caption.map(EventRef::Effect))
-    };
-    let content = text::notes(&NotesPaper {
-        notes,
-        parties: &parties,
-        started: call.started,
-        length: ended.since(call.started),
-        zone: &Zone::named(&house.config.notes.time_zone),
-        interrupted: state == CallState::Interrupted,
-        recogniser: &recogniser(house),
-        room: &call.room,
-        via: &[house.config.homeserver.server_name.to_string()],
-        link: &link,
-    });
-    let thread = Relation::Thread { root: EventRef::Effect(card_effect(call.id)), latest: None };
-    NewEffect {
-        id: EffectId::named(call.id, "notes"),
-        call: Some(call.id),
-        lane: Lane::thread(call.id),
-        party: None,
-        effect: message(house.matrix.bot().user_id(), &call.room, content, Some(thread), Purpose::Notes),
+    }
+
+    /// The content of the notes' message. `states`: of the to-dos, by item.
+    pub(crate) fn notes(
+        &self,
+        notary: &Notary,
+        call: &CallRecord,
+        notes: &Notes,
+        states: &HashMap<u32, TodoState>,
+    ) -> Value {
+        let parties: Vec<NotesParty<'_>> = self
+            .parties
+            .iter()
+            .map(|p| NotesParty {
+                name: &p.name,
+                phone: p.kind == PartyKind::Phone,
+                heard: self.heard.contains(&p.user),
+                user: (p.kind == PartyKind::Matrix).then(|| UserId::parse(&p.user).ok()).flatten(),
+            })
+            .collect();
+        let seen_by: Vec<&str> = self.seen_by.iter().map(String::as_str).collect();
+        text::notes(&NotesPaper {
+            notes,
+            parties: &parties,
+            started: call.started,
+            length: call.ended.map(|ended| ended.since(call.started)),
+            zone: &notary.zone(),
+            interrupted: call.state == CallState::Interrupted,
+            recogniser: &self.recognisers.join(", "),
+            seen_by: &seen_by,
+            room: &call.room,
+            via: &notary.via(),
+            link: &|id| self.links.get(&id).cloned(),
+            state: &|item| states.get(&item).copied(),
+        })
     }
 }
 
-/// What recognises speech here, in words.
-pub(crate) fn recogniser(house: &House) -> String {
-    format!("whisper {}", house.config.transcription.model)
+/// The effect that posts a call's notes or puts them in the place of those that stand there.
+pub(crate) fn notes(
+    notary: &Notary,
+    call: &CallRecord,
+    id: EffectId,
+    replaces: Option<Relation>,
+    content: Value,
+) -> NewEffect {
+    let purpose = if replaces.is_some() { Purpose::NotesEdit } else { Purpose::Notes };
+    let relation = replaces.unwrap_or(Relation::Thread { root: EventRef::Effect(card_effect(call.id)), latest: None });
+    NewEffect {
+        id,
+        call: Some(call.id),
+        lane: Lane::thread(call.id),
+        party: None,
+        effect: message(&notary.bot, &call.room, content, Some(relation), purpose),
+    }
+}
+
+/// An answer that holds words of a call: sealed with its key, gone with it.
+pub(crate) fn answer(
+    notary: &Notary,
+    call: &CallRecord,
+    id: EffectId,
+    relation: Option<Relation>,
+    content: Value,
+) -> NewEffect {
+    let effect = message(&notary.bot, &call.room, content, relation, Purpose::Notice);
+    NewEffect { id, call: Some(call.id), lane: Lane::room(&call.room), party: None, effect }
+}
+
+/// Puts other words into the message that shows these utterances.
+pub(crate) fn corrected(
+    notary: &Notary,
+    call: &CallRecord,
+    shown: EventRef,
+    party: &str,
+    content: Value,
+) -> Result<NewEffect, getrandom::Error> {
+    Ok(NewEffect {
+        id: EffectId::random()?,
+        call: Some(call.id),
+        lane: Lane::thread(call.id),
+        party: Some(party.to_owned()),
+        effect: message(&notary.bot, &call.room, content, Some(Relation::Replace { of: shown }), Purpose::CaptionEdit),
+    })
 }

@@ -34,7 +34,7 @@ pub async fn recover(house: &House) -> anyhow::Result<Vec<OwnedRoomId>> {
         paper::late_captions(house, &call, &utterances).await?;
         let last_words = utterances.iter().map(|u| u.end).max();
         let ended = last_words.unwrap_or(call.started);
-        finish::finish(house, call.id, ended.max(call.started), CallState::Interrupted).await?;
+        finish::finish(&house.notary, call.id, ended.max(call.started), CallState::Interrupted, None).await?;
         rooms.push(call.room);
     }
     Ok(rooms)

@@ -6,6 +6,7 @@
 
 use std::{
     collections::HashMap,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -15,7 +16,7 @@ use bridge::{
     matrixrtc::Member,
     time::{Now, UnixMillis},
 };
-use models::{PartyEar, PartyKey, Recognised};
+use models::{EarOptions, PartyEar, PartyKey, Recognised, Utterance};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
@@ -31,8 +32,10 @@ const FRAMES: usize = 512;
 /// What the ears tell the call's task.
 #[derive(Debug)]
 pub(crate) enum Heard {
-    /// A finished utterance.
-    Utterance { party: PartyId, start: UnixMillis, end: UnixMillis, text: zeroize::Zeroizing<String>, confidence: f32 },
+    /// A finished utterance; its times are those of the wall clock.
+    Utterance { party: PartyId, start: UnixMillis, end: UnixMillis, said: Box<Utterance> },
+    /// Words of one that goes on.
+    Unfinished { party: PartyId, start: UnixMillis, text: zeroize::Zeroizing<String> },
     /// Sound of a party was lost because the machine is too slow.
     FellBehind { party: PartyId, lost_ms: u64 },
     /// After [`Scribe::finish`]: all has been told.
@@ -50,6 +53,7 @@ impl Scribe {
     pub(crate) fn start(
         hearing: Hearing,
         grants: watch::Receiver<Grants>,
+        plan: watch::Receiver<Arc<EarPlan>>,
         started: Now,
         tasks: &mut JoinSet<()>,
         heard: mpsc::Sender<Heard>,
@@ -57,7 +61,17 @@ impl Scribe {
         let (frames, inbox) = mpsc::channel(FRAMES);
         let (finish, finished) = mpsc::channel(1);
         let (results, from_models) = mpsc::unbounded_channel();
-        let ears = Ears { hearing, grants, started, ears: HashMap::new(), results, heard, finishing: false };
+        let ears = Ears {
+            hearing,
+            grants,
+            plan,
+            started,
+            ears: HashMap::new(),
+            ending: Vec::new(),
+            results,
+            heard,
+            finishing: false,
+        };
         tasks.spawn(ears.run(inbox, finished, from_models));
         Self { frames, finish }
     }
@@ -73,9 +87,25 @@ impl Scribe {
     }
 }
 
+/// How to listen to whom.
+#[derive(Debug, Default)]
+pub(crate) struct EarPlan(pub(crate) HashMap<PartyId, EarOptions>);
+
+impl EarPlan {
+    fn of(&self, party: &PartyId) -> EarOptions {
+        self.0.get(party).cloned().unwrap_or_default()
+    }
+}
+
+/// What of a plan needs another ear when it changes. Names that are learned while people join do not.
+fn differs(a: &EarOptions, b: &EarOptions) -> bool {
+    (a.captions, &a.language, a.several_voices) != (b.captions, &b.language, b.several_voices)
+}
+
 struct Ear {
     key: PartyKey,
     party: PartyId,
+    options: EarOptions,
     listener: Listener,
     /// `None` once it was finished.
     ear: Option<PartyEar>,
@@ -93,8 +123,11 @@ impl Ear {
 struct Ears {
     hearing: Hearing,
     grants: watch::Receiver<Grants>,
+    plan: watch::Receiver<Arc<EarPlan>>,
     started: Now,
     ears: HashMap<Member, Ear>,
+    /// Ears that hear no more, but have words to tell yet.
+    ending: Vec<Ear>,
     results: mpsc::UnboundedSender<Recognised>,
     heard: mpsc::Sender<Heard>,
     finishing: bool,
@@ -109,13 +142,17 @@ impl Ears {
     ) {
         let mut tick = tokio::time::interval(Duration::from_millis(bridge::audio::FRAME_MS));
         tick.set_missed_tick_behavior(MissedTickBehavior::Burst);
-        let mut grants_open = true;
+        let (mut grants_open, mut plan_open) = (true, true);
         loop {
             tokio::select! {
                 biased;
                 changed = self.grants.changed(), if grants_open => match changed {
                     Ok(()) => self.forget_withdrawn(),
                     Err(_) => grants_open = false,
+                },
+                changed = self.plan.changed(), if plan_open && !self.finishing => match changed {
+                    Ok(()) => self.replan(),
+                    Err(_) => plan_open = false,
                 },
                 Some(result) = results.recv() => if self.recognised(result).await { return },
                 frame = frames.recv(), if !self.finishing => match frame {
@@ -134,8 +171,9 @@ impl Ears {
             return;
         }
         if !self.ears.contains_key(member) {
-            let (key, ear) = self.hearing.open(self.results.clone());
-            self.ears.insert(member.clone(), Ear { key, party, listener: Listener::new(), ear: Some(ear) });
+            let options = self.plan.borrow().of(&party);
+            let (key, ear) = self.hearing.open(options.clone(), self.results.clone());
+            self.ears.insert(member.clone(), Ear { key, party, options, listener: Listener::new(), ear: Some(ear) });
         }
         if let Some(ear) = self.ears.get_mut(member) {
             ear.listener.frame(frame);
@@ -153,10 +191,30 @@ impl Ears {
         }
     }
 
+    /// Listens otherwise to those of whom the room has set something else: what they said so far is written down as it was
+    /// to be.
+    fn replan(&mut self) {
+        let plan = Arc::clone(&self.plan.borrow_and_update());
+        for ear in self.ears.values_mut() {
+            let options = plan.of(&ear.party);
+            if !differs(&options, &ear.options) {
+                continue;
+            }
+            let (key, opened) = self.hearing.open(options.clone(), self.results.clone());
+            let fresh = Ear { key, party: ear.party.clone(), options, listener: Listener::new(), ear: Some(opened) };
+            let mut old = std::mem::replace(ear, fresh);
+            std::mem::swap(&mut ear.listener, &mut old.listener);
+            if let Some(ear) = old.ear.take() {
+                ear.finish();
+            }
+            self.ending.push(old);
+        }
+    }
+
     fn forget_withdrawn(&mut self) {
         let grants = self.grants.borrow_and_update().clone();
         let hearing = self.hearing.clone();
-        self.ears.retain(|_, ear| {
+        let keep = |ear: &mut Ear| {
             let keep = grants.granted(&ear.party);
             if !keep {
                 if let Some(ear) = &mut ear.ear {
@@ -165,7 +223,9 @@ impl Ears {
                 hearing.close(ear.key);
             }
             keep
-        });
+        };
+        self.ears.retain(|_, ear| keep(ear));
+        self.ending.retain_mut(keep);
     }
 
     /// Asks every ear for its last words. `true`: there are none to wait for.
@@ -185,15 +245,18 @@ impl Ears {
                 party,
                 start: self.wall(u.start_ms),
                 end: self.wall(u.end_ms),
-                text: u.text,
-                confidence: u.confidence,
+                said: Box::new(u),
             }),
-            Recognised::Caption(_) => None,
+            Recognised::Caption(c) => {
+                let start = self.wall(c.start_ms);
+                self.by_key(c.party).map(|party| Heard::Unfinished { party, start, text: c.agreed })
+            }
             Recognised::FellBehind { party, lost_ms } => {
                 self.by_key(party).map(|party| Heard::FellBehind { party, lost_ms })
             }
             Recognised::Finished { party } => {
                 self.ears.retain(|_, e| e.key != party);
+                self.ending.retain(|e| e.key != party);
                 None
             }
         };
@@ -204,7 +267,7 @@ impl Ears {
     }
 
     async fn done(&mut self) -> bool {
-        let done = self.finishing && self.ears.is_empty();
+        let done = self.finishing && self.ears.is_empty() && self.ending.is_empty();
         if done {
             let _ = self.heard.send(Heard::Finished).await;
         }
@@ -212,7 +275,7 @@ impl Ears {
     }
 
     fn by_key(&self, key: PartyKey) -> Option<PartyId> {
-        self.ears.values().find(|e| e.key == key).map(|e| e.party.clone())
+        self.ears.values().chain(&self.ending).find(|e| e.key == key).map(|e| e.party.clone())
     }
 
     fn wall(&self, at_ms: i64) -> UnixMillis {

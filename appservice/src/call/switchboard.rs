@@ -14,30 +14,33 @@ use bridge::{
     sip::{CallOutcome, IncomingCall, SipEvent},
     time::{Now, UnixMillis},
 };
-use matrix_sdk::ruma::{OwnedRoomId, OwnedUserId};
+use matrix_sdk::ruma::OwnedRoomId;
 use payments::{ChargeRequest, PaidFor};
-use serde_json::Value;
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
-    time::{Instant, sleep_until},
+    time::{Instant, MissedTickBehavior, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{
     House,
     commands::{self, Ask},
-    recover,
+    finish, recover,
     task::{Begin, CallHandle, CallTask, ToCall},
+    todo,
 };
 use crate::{
     archive::CallId,
     desk::{PartyId, Person},
     matrix::{MatrixEvent, MediaKeyEvent, POLICY, RawStateEvent},
+    settings::{Policy, RoomPlan, RoomSettings},
 };
 
 /// How long calls may take to end in order at shutdown.
 const SHUTDOWN: Duration = Duration::from_secs(20);
+/// How often it is looked for to-dos to remind of.
+const REMIND_EVERY: Duration = Duration::from_secs(30);
 /// What agrees: with and without the variation selector.
 const TICK: char = '✅';
 
@@ -46,23 +49,34 @@ pub(crate) struct RoomState {
     roster: Roster,
     to_call: watch::Sender<Arc<Roster>>,
     names: HashMap<String, String>,
-    /// Notes are on by the room's policy.
-    pub(crate) notes: bool,
+    /// What the room's state says, or the operator's default.
+    pub(crate) policy: Policy,
+    /// Words would now go where nobody knew of when the policy was set: notes wait until it is set again.
+    pub(crate) asked_again: bool,
+    /// What the room has set beside.
+    pub(crate) settings: RoomSettings,
     pub(crate) call: Option<CallHandle>,
     /// A call of this room was cut off by a crash: the scribe stays out until the room's call was empty.
     held: bool,
 }
 
 impl RoomState {
-    fn new(notes: bool) -> Self {
+    fn new(policy: Policy) -> Self {
         Self {
             roster: Roster::default(),
             to_call: watch::Sender::new(Arc::default()),
             names: HashMap::new(),
-            notes,
+            policy,
+            asked_again: false,
+            settings: RoomSettings::default(),
             call: None,
             held: false,
         }
+    }
+
+    /// Whether notes are written.
+    fn notes(&self) -> bool {
+        self.policy.notes && !self.asked_again
     }
 }
 
@@ -75,6 +89,8 @@ pub struct Switchboard {
     calls: JoinSet<OwnedRoomId>,
     closing: JoinSet<OwnedRoomId>,
     cut_off: HashSet<OwnedRoomId>,
+    /// Notes that are made again.
+    making: JoinSet<()>,
 }
 
 impl Switchboard {
@@ -89,6 +105,7 @@ impl Switchboard {
             calls: JoinSet::new(),
             closing: JoinSet::new(),
             cut_off: cut_off.into_iter().collect(),
+            making: JoinSet::new(),
         }
     }
 
@@ -100,6 +117,12 @@ impl Switchboard {
         stop: CancellationToken,
     ) {
         self.link_configured().await;
+        match self.house.archive.notes_that_are_due().await {
+            Ok(due) => self.make_again(due),
+            Err(error) => tracing::error!(%error, "the archive cannot say which notes are to be made again"),
+        }
+        let mut reminders = tokio::time::interval(REMIND_EVERY);
+        reminders.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let now = Now::read();
             let expiry = self.rooms.values().filter_map(|r| r.roster.next_expiry(now)).min();
@@ -117,7 +140,15 @@ impl Switchboard {
                     Ok(room) => self.call_is_closing(&room).await,
                     Err(error) => tracing::error!(%error, "a call panicked: this is a bug"),
                 },
+                Some(made) = self.making.join_next(), if !self.making.is_empty() => if let Err(error) = made {
+                    tracing::error!(%error, "making notes again panicked: this is a bug");
+                },
                 Some(Ok(room)) = self.closing.join_next(), if !self.closing.is_empty() => self.call_is_closing(&room).await,
+                _ = reminders.tick(), if self.house.config.notes.reminders => {
+                    if let Err(error) = todo::remind(&self.house.notary, UnixMillis::now(), |room| self.house.matrix.bot().is_joined(room)).await {
+                        tracing::error!(%error, "nobody could be reminded of to-dos");
+                    }
+                }
                 () = sleep_until(expiry.map_or_else(Instant::now, Instant::from_std)), if expiry.is_some() => self.expire().await,
             }
         }
@@ -245,15 +276,25 @@ impl Switchboard {
             MatrixEvent::Policy(event) => self.policy(event).await,
             MatrixEvent::MediaKey(key) => self.media_key(key).await,
             MatrixEvent::Reaction { room, sender, event_id, target, key } => {
+                if let Err(error) = todo::reacted(&self.house.notary, &room, &sender, &event_id, &target, &key).await {
+                    tracing::error!(%room, %error, "a reaction could not tick a to-do");
+                }
                 if key.starts_with(TICK) {
                     self.tell(&room, ToCall::Tick { sender, event: event_id, target }).await;
                 }
             }
-            MatrixEvent::Redaction { room, redacts, .. } => self.tell(&room, ToCall::Redacted(redacts)).await,
+            MatrixEvent::Redaction { room, sender, redacts } => {
+                if let Err(error) = todo::reaction_gone(&self.house.notary, &room, &sender, &redacts).await {
+                    tracing::error!(%room, %error, "a reaction that was taken off could not open a to-do");
+                }
+                self.tell(&room, ToCall::Redacted(redacts)).await;
+            }
             MatrixEvent::Message(message) => {
                 let ask = commands::answer(&self.house, message, |room| self.facts(room)).await;
-                if let Some((room, ask)) = ask {
-                    self.asked(&room, ask).await;
+                if let Some((room, asks)) = ask {
+                    for ask in asks {
+                        self.asked(&room, ask).await;
+                    }
                 }
             }
             MatrixEvent::Invite { room, inviter, accepted } => tracing::info!(%room, %inviter, accepted, "invited"),
@@ -270,7 +311,11 @@ impl Switchboard {
     fn facts(&self, room: &OwnedRoomId) -> commands::Facts {
         let state = self.rooms.get(room);
         commands::Facts {
-            notes: state.is_some_and(|s| s.notes),
+            notes: state.is_some_and(RoomState::notes),
+            policy: state.map_or_else(|| self.default_policy(), |s| s.policy.clone()),
+            asked_again: state.is_some_and(|s| s.asked_again),
+            settings: state.map(|s| s.settings.clone()).unwrap_or_default(),
+            names: state.map(|s| s.names.clone()).unwrap_or_default(),
             call: state.and_then(|s| s.call.as_ref()).filter(|c| c.live()).map(|c| c.id),
             in_call: state.map(|s| s.roster.members().map(|m| m.member.user.clone()).collect()).unwrap_or_default(),
             configured: self.configured.iter().filter(|(_, r)| *r == room).map(|(n, _)| n.clone()).collect(),
@@ -288,15 +333,27 @@ impl Switchboard {
                 }
                 self.maybe_begin(room).await;
             }
+            Ask::Settings(settings) => {
+                if let Some(state) = self.rooms.get_mut(room) {
+                    state.settings = settings;
+                }
+                self.tell_plan(room).await;
+            }
+            Ask::Tell(what) => self.tell(room, *what).await,
+            Ask::Again(calls) => self.make_again(calls),
         }
     }
 
     async fn room_ready(&mut self, room: OwnedRoomId) {
         let bot = self.house.matrix.bot();
-        let notes = self.house.config.transcription.enabled_by_default;
+        let default = self.default_policy();
         let cut_off = self.cut_off.remove(&room);
-        let state = self.rooms.entry(room.clone()).or_insert_with(|| RoomState::new(notes));
+        let state = self.rooms.entry(room.clone()).or_insert_with(|| RoomState::new(default.clone()));
         state.held |= cut_off;
+        match self.house.archive.room_settings(&room).await {
+            Ok(settings) => state.settings = settings.unwrap_or_default(),
+            Err(error) => tracing::error!(%room, %error, "what the room has set cannot be read"),
+        }
         match bot.members(&room).await {
             Ok(members) => {
                 for m in members {
@@ -309,7 +366,12 @@ impl Switchboard {
         match bot.room_state(&room, POLICY).await {
             Ok(events) => {
                 if let Some(event) = events.iter().find(|e| e.state_key.is_empty()) {
-                    state.notes = notes_of(&event.content, notes);
+                    state.policy = Policy::read(&event.content, default.notes);
+                    state.asked_again = state.policy.notes && state.policy.takes_more(&self.house.notary.seen_by);
+                    if state.asked_again {
+                        tracing::warn!(%room, "words would go where they did not when the room's policy was set: notes wait");
+                        commands::ask_again(&self.house, event).await;
+                    }
                 }
             }
             Err(error) => tracing::warn!(%room, %error, "the room's policy cannot be read; notes stay off"),
@@ -381,16 +443,55 @@ impl Switchboard {
     }
 
     async fn policy(&mut self, event: RawStateEvent) {
-        let default = self.house.config.transcription.enabled_by_default;
+        let default = self.default_policy();
         let Some(state) = self.rooms.get_mut(&event.room) else { return };
-        let notes = notes_of(&event.content, default);
-        if std::mem::replace(&mut state.notes, notes) == notes {
+        let (was_on, before) = (state.notes(), state.policy.clone());
+        state.policy = Policy::read(&event.content, default.notes);
+        state.asked_again = state.policy.notes && state.policy.takes_more(&self.house.notary.seen_by);
+        if state.policy == before {
             return;
         }
-        tracing::info!(room = %event.room, notes, "the room's policy has changed");
-        commands::announce_policy(&self.house, &event, notes).await;
-        self.tell(&event.room, ToCall::Notes(notes)).await;
+        let (on, policy) = (state.notes(), state.policy.clone());
+        tracing::info!(room = %event.room, notes = on, "the room's policy has changed");
+        commands::announce_policy(&self.house, &event, &before, &policy, was_on, on).await;
+        if was_on != on {
+            self.tell(&event.room, ToCall::Notes(on)).await;
+        }
+        self.tell_plan(&event.room).await;
         self.maybe_begin(&event.room).await;
+    }
+
+    fn default_policy(&self) -> Policy {
+        Policy::unset(self.house.config.transcription.enabled_by_default)
+    }
+
+    /// Tells a call that goes on how it is to listen from now on.
+    async fn tell_plan(&self, room: &OwnedRoomId) {
+        let plan = self.plan(room).await;
+        self.tell(room, ToCall::Plan(plan)).await;
+    }
+
+    async fn plan(&self, room: &OwnedRoomId) -> Arc<RoomPlan> {
+        let names = self.house.matrix.bot().room_state(room, "m.room.name").await.unwrap_or_default();
+        let name = names.first().and_then(|e| e.content["name"].as_str()).map(crate::text::clean);
+        let state = self.rooms.get(room);
+        Arc::new(RoomPlan {
+            policy: state.map_or_else(|| self.default_policy(), |s| s.policy.clone()),
+            settings: state.map(|s| s.settings.clone()).unwrap_or_default(),
+            name,
+        })
+    }
+
+    /// Makes notes again, beside the calls: a writer may take minutes.
+    fn make_again(&mut self, calls: Vec<CallId>) {
+        let notary = Arc::clone(&self.house.notary);
+        self.making.spawn(async move {
+            for call in calls {
+                if let Err(error) = finish::again(&notary, call).await {
+                    tracing::error!(%call, %error, "notes could not be made again; the next start tries it");
+                }
+            }
+        });
     }
 
     async fn media_key(&mut self, key: MediaKeyEvent) {
@@ -410,16 +511,19 @@ impl Switchboard {
 
     /// The room's live call; begins one where there is none.
     async fn call_of(&mut self, room: &OwnedRoomId) -> anyhow::Result<CallId> {
-        let default = self.house.config.transcription.enabled_by_default;
+        let default = self.default_policy();
         let state = self.rooms.entry(room.clone()).or_insert_with(|| RoomState::new(default));
         if let Some(call) = state.call.as_ref().filter(|c| c.live()) {
             return Ok(call.id);
         }
+        let plan = self.plan(room).await;
+        let Some(state) = self.rooms.get_mut(room) else { anyhow::bail!("the room is gone") };
         let begin = Begin {
             house: Arc::clone(&self.house),
             id: CallId::random()?,
             room: room.clone(),
-            notes: state.notes && !state.held,
+            notes: state.notes() && !state.held,
+            plan,
             roster: state.to_call.subscribe(),
         };
         let call = CallTask::begin(begin, &mut self.calls).await?;
@@ -437,7 +541,7 @@ impl Switchboard {
     async fn maybe_begin(&mut self, room: &OwnedRoomId) {
         let anybody = !self.people(room).is_empty();
         let Some(state) = self.rooms.get(room) else { return };
-        if !anybody || !state.notes || state.held || state.call.as_ref().is_some_and(CallHandle::live) {
+        if !anybody || !state.notes() || state.held || state.call.as_ref().is_some_and(CallHandle::live) {
             return;
         }
         match self.call_of(room).await {
@@ -452,14 +556,4 @@ impl Switchboard {
         }
         self.maybe_begin(room).await;
     }
-}
-
-/// Whether a policy's content says that notes are written.
-fn notes_of(content: &Value, default: bool) -> bool {
-    content.get("notes").and_then(Value::as_bool).unwrap_or(default)
-}
-
-/// Content of a policy: what all members read.
-pub(crate) fn policy_content(notes: bool, by: &OwnedUserId) -> Value {
-    serde_json::json!({ "notes": notes, "set_by": by })
 }

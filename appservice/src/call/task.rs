@@ -15,6 +15,7 @@ use bridge::{
     time::{Now, UnixMillis},
 };
 use matrix_sdk::ruma::{OwnedEventId, OwnedRoomId, OwnedUserId};
+use models::{Utterance, notes::SaidUtterance};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
@@ -26,12 +27,20 @@ use super::{
     House,
     attendance::{Attendance, Command, Entrant, Setup, Sink, Told},
     finish,
+    names::Names,
     paper::Paper,
-    scribe::{Heard, Scribe},
+    scribe::{EarPlan, Heard, Scribe},
+    taking::Taking,
+    withdraw,
 };
 use crate::{
-    archive::{CallId, How, NewCall, NewUtterance, PartyKind, PartyRecord},
+    archive::{
+        CallId, CallState, EffectId, How, NewCall, NewUtterance, PartyKind, PartyRecord, SaidDetails, VoiceName,
+        WordTime,
+    },
     desk::{AttendProblem, Attendee, CaptionOutput, Desk, Grants, Input, Output, PartyId, Person, Prompt, phone_label},
+    journal::Relation,
+    settings::{OnLine, RoomPlan},
 };
 
 /// Inputs of one call: signalling, no media. Who is ahead waits.
@@ -63,6 +72,23 @@ pub(crate) enum ToCall {
     Redacted(OwnedEventId),
     /// The room's policy.
     Notes(bool),
+    /// What the room has set.
+    Plan(Arc<RoomPlan>),
+    /// Other words in the place of some, `first` having them all.
+    Corrected {
+        /// Archive ids.
+        of: Vec<i64>,
+        /// The one that is left.
+        first: i64,
+        /// Its words.
+        text: String,
+    },
+    /// These words are deleted already.
+    WordsGone(Vec<u64>),
+    /// A voice on a shared line has a name now.
+    Named(VoiceName),
+    /// Somebody asks for the notes so far; the answer goes out under this effect.
+    SoFar(EffectId, Option<Relation>),
     /// Hang up the phones.
     HangUp,
 }
@@ -97,6 +123,7 @@ pub(crate) struct Begin {
     pub(crate) id: CallId,
     pub(crate) room: OwnedRoomId,
     pub(crate) notes: bool,
+    pub(crate) plan: Arc<RoomPlan>,
     pub(crate) roster: watch::Receiver<Arc<Roster>>,
 }
 
@@ -124,6 +151,12 @@ pub(crate) struct CallTask {
     grants: watch::Sender<Grants>,
     ticks: HashMap<OwnedEventId, OwnedUserId>,
     how: HashMap<PartyId, How>,
+    plan: Arc<RoomPlan>,
+    ears: watch::Sender<Arc<EarPlan>>,
+    /// Who came, with what is known of them.
+    parties: Vec<PartyRecord>,
+    voices: Vec<VoiceName>,
+    taking: Option<Taking>,
     tasks: JoinSet<()>,
     told: Channel<(Attendee, Told)>,
     phones: Channel<(LegId, PhoneEvent)>,
@@ -135,7 +168,7 @@ pub(crate) struct CallTask {
 impl CallTask {
     /// Begins a call in `tasks`. It is in the archive before anything else happens.
     pub(crate) async fn begin(begin: Begin, tasks: &mut JoinSet<OwnedRoomId>) -> anyhow::Result<CallHandle> {
-        let Begin { house, id, room, notes, roster } = begin;
+        let Begin { house, id, room, notes, plan, roster } = begin;
         let started = Now::read();
         let paper = Paper::new(&house, id, room.clone());
         let call = NewCall {
@@ -143,13 +176,19 @@ impl CallTask {
             room: room.clone(),
             started: started.wall,
             card: Some(paper.card_effect()),
-            facts: serde_json::Value::Null,
+            facts: serde_json::json!({ "seen_by": house.notary.seen_by }),
         };
         house.archive.open_call(&call).await?;
         let (inbox, from_switchboard) = mpsc::channel(INBOX);
         let (live, watch_live) = watch::channel(true);
+        house.metrics.calls(1);
         let task = Self {
             desk: Desk::new(notes),
+            taking: finish::begin(&house.notary, started.wall, plan.settings.terms.clone()),
+            plan,
+            ears: watch::Sender::default(),
+            parties: Vec::new(),
+            voices: Vec::new(),
             house,
             id,
             room: room.clone(),
@@ -209,6 +248,7 @@ impl CallTask {
                 }
             }
         }
+        self.house.metrics.calls(-1);
         tracing::info!(elapsed_ms = self.started.mono.elapsed().as_millis(), "call over");
     }
 
@@ -267,6 +307,26 @@ impl CallTask {
                 }
             }
             ToCall::Notes(on) => self.tell(Input::Notes(on)).await,
+            ToCall::Plan(plan) => {
+                self.plan = plan;
+                self.plan_ears();
+            }
+            ToCall::Corrected { of, first, text } => {
+                if let Some(taking) = &self.taking {
+                    let gone: Vec<u64> =
+                        of.iter().filter(|id| **id != first).filter_map(|id| u64::try_from(*id).ok()).collect();
+                    taking.withdraw(&gone);
+                    taking.correct(u64::try_from(first).unwrap_or_default(), text.clone());
+                }
+                self.tell(Input::Corrected { of, first, text }).await;
+            }
+            ToCall::WordsGone(ids) => {
+                if let Some(taking) = &self.taking {
+                    taking.withdraw(&ids);
+                }
+            }
+            ToCall::Named(name) => self.named(name),
+            ToCall::SoFar(id, relation) => self.so_far(id, relation).await,
             ToCall::HangUp => self.tell(Input::HangUp).await,
         }
     }
@@ -361,18 +421,9 @@ impl CallTask {
 
     async fn heard(&mut self, heard: Heard) {
         match heard {
-            Heard::Utterance { party, start, end, text, confidence } => {
-                if !self.desk.grants().granted(&party) {
-                    return;
-                }
-                let utterance = NewUtterance { party: party.as_str().to_owned(), start, end, text: text.to_string() };
-                match self.house.archive.add_utterance(self.id, &utterance).await {
-                    Ok(id) => {
-                        tracing::debug!(party = %party, length_ms = end.since(start).as_millis(), behind_ms = UnixMillis::now().since(end).as_millis(), confidence, "utterance");
-                        self.tell(Input::Utterance { id: id.0, party, start, end, text: text.to_string() }).await;
-                    }
-                    Err(error) => tracing::error!(%error, "an utterance could not be stored and is not shown"),
-                }
+            Heard::Utterance { party, start, end, said } => self.utterance(party, start, end, &said).await,
+            Heard::Unfinished { party, start, text } => {
+                self.tell(Input::Unfinished { party, start, text: text.to_string() }).await;
             }
             Heard::FellBehind { party, lost_ms } => {
                 tracing::warn!(party = %party, lost_ms, "the recogniser is too slow: sound was lost");
@@ -382,6 +433,87 @@ impl CallTask {
                 self.tell(Input::EarsFinished).await;
             }
         }
+    }
+
+    async fn utterance(&mut self, party: PartyId, start: UnixMillis, end: UnixMillis, said: &Utterance) {
+        if !self.desk.grants().granted(&party) {
+            return;
+        }
+        let voice = said.voice.map(|v| v.0);
+        let utterance = NewUtterance {
+            party: party.as_str().to_owned(),
+            start,
+            end,
+            text: said.text.to_string(),
+            details: details(said),
+        };
+        let id = match self.house.archive.add_utterance(self.id, &utterance).await {
+            Ok(id) => id,
+            Err(error) => return tracing::error!(%error, "an utterance could not be stored and is not shown"),
+        };
+        let behind = UnixMillis::now().since(end);
+        tracing::debug!(party = %party, length_ms = end.since(start).as_millis(), behind_ms = behind.as_millis(), confidence = said.confidence, "utterance");
+        let text = said.text.to_string();
+        self.tell(Input::Utterance { id: id.0, party: party.clone(), voice, start, end, text }).await;
+        self.house.metrics.caption_after(UnixMillis::now().since(end));
+        if let Some(taking) = &self.taking {
+            taking.add(SaidUtterance {
+                id: u64::try_from(id.0).unwrap_or_default(),
+                speaker: self.names().of(party.as_str(), voice),
+                start_ms: finish::offset(start, self.started.wall),
+                end_ms: finish::offset(end, self.started.wall),
+                text: said.text.to_string(),
+            });
+        }
+    }
+
+    /// A voice has a name: captions to come and the notes use it.
+    fn named(&mut self, name: VoiceName) {
+        let before = self.names().of(&name.party, Some(name.voice));
+        self.voices.retain(|v| (v.party.as_str(), v.voice) != (name.party.as_str(), name.voice));
+        self.voices.push(name.clone());
+        let after = self.names().of(&name.party, Some(name.voice));
+        if let Some(taking) = &self.taking {
+            taking.rename(&before, &after);
+        }
+    }
+
+    fn names(&self) -> Names {
+        Names::new(&self.parties, &self.voices)
+    }
+
+    async fn so_far(&self, id: EffectId, relation: Option<Relation>) {
+        let draft = match &self.taking {
+            Some(taking) => taking.draft().await,
+            None => None,
+        };
+        if let Err(error) = finish::so_far(&self.house.notary, self.id, draft, id, relation).await {
+            tracing::error!(%error, "the notes so far could not be told");
+        }
+    }
+
+    /// How to listen to whom, by what the room has set and who is there.
+    fn plan_ears(&self) {
+        let mut names: Vec<String> = self.parties.iter().map(|p| without_number(&p.name)).collect();
+        names.extend(self.plan.name.clone());
+        let tells_voices = self.house.tells_voices;
+        let ear = |p: &PartyRecord| {
+            let line = OnLine { user: &p.user, phone: p.kind == PartyKind::Phone, number: p.number.as_ref() };
+            let mut options = self.plan.settings.ear(&self.plan.policy, &line, &names);
+            options.several_voices &= tells_voices;
+            (PartyId::new(&p.user), options)
+        };
+        self.ears.send_replace(Arc::new(EarPlan(self.parties.iter().map(ear).collect())));
+    }
+
+    async fn take_back(&mut self, party: &PartyId) -> anyhow::Result<()> {
+        let Some(call) = self.house.archive.call(self.id).await? else { return Ok(()) };
+        let gone = withdraw::take_back(&self.house.notary, &call, party.as_str()).await?;
+        if let Some(taking) = &self.taking {
+            taking.withdraw(&gone.ids);
+        }
+        tracing::info!(party = %party, utterances = gone.ids.len(), "words were taken back");
+        Ok(())
     }
 
     // What is to be done.
@@ -429,10 +561,17 @@ impl CallTask {
             }
             Output::Card => self.paper.card(&self.house, &self.desk.card()).await?,
             Output::Caption(caption) => {
-                let (CaptionOutput::Post(turn) | CaptionOutput::Edit(turn)) = caption;
-                let name = self.name_of(&turn.party);
+                let turn = match caption {
+                    CaptionOutput::Retract(turn) => return self.paper.retract(&self.house, turn.number).await,
+                    CaptionOutput::Post(turn) | CaptionOutput::Edit(turn) => turn,
+                };
+                let name = match turn.voice {
+                    Some(voice) => self.names().of(turn.party.as_str(), Some(voice)),
+                    None => self.name_of(&turn.party),
+                };
                 self.paper.caption(&self.house, &turn, &name).await?;
             }
+            Output::TakeBack(party) => self.take_back(&party).await?,
             Output::NotTranscribed(party) => {
                 let name = self.name_of(&party);
                 self.paper.not_transcribed(&self.house, &party, &name).await?;
@@ -447,7 +586,8 @@ impl CallTask {
             Output::Finish => {
                 self.live.send_replace(false);
                 self.over = true;
-                finish::finish(&self.house, self.id, UnixMillis::now(), crate::archive::CallState::Ended).await?;
+                let taking = self.taking.take();
+                finish::finish(&self.house.notary, self.id, UnixMillis::now(), CallState::Ended, taking).await?;
             }
         }
         Ok(())
@@ -489,6 +629,7 @@ impl CallTask {
                     let scribe = Scribe::start(
                         hearing.clone(),
                         self.grants.subscribe(),
+                        self.ears.subscribe(),
                         self.started,
                         &mut self.tasks,
                         self.heard.0.clone(),
@@ -592,6 +733,40 @@ impl CallTask {
         if let Err(error) = self.house.archive.upsert_party(self.id, &party).await {
             tracing::error!(%error, "a party could not be stored");
         }
+        self.parties.push(party);
+        self.plan_ears();
+    }
+}
+
+/// What is stored of an utterance beside its words.
+fn details(said: &Utterance) -> SaidDetails {
+    let since = |at: i64| u32::try_from(at - said.start_ms).unwrap_or(0);
+    let word = |w: &models::Word| WordTime {
+        text: w.text.to_string(),
+        from_ms: since(w.start_ms),
+        to_ms: since(w.end_ms),
+        percent: percent(w.probability),
+    };
+    SaidDetails {
+        voice: said.voice.map(|v| v.0),
+        language: said.language.clone(),
+        recogniser: Some(said.recogniser.to_string()),
+        words: said.words.iter().map(word).collect(),
+        corrected: false,
+    }
+}
+
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0..=100")]
+fn percent(probability: f32) -> u8 {
+    (probability * 100.0).round().clamp(0.0, 100.0) as u8
+}
+
+/// A phone's label without its number, which nobody says: "+44… (Ada Lovelace)" is "Ada Lovelace".
+fn without_number(label: &str) -> String {
+    match label.strip_prefix('+').and_then(|rest| rest.split_once(" (")) {
+        Some((_, name)) => name.trim_end_matches(')').to_owned(),
+        None if label.starts_with('+') => String::new(),
+        None => label.to_owned(),
     }
 }
 

@@ -2,15 +2,24 @@
 
 use std::{net::UdpSocket, path::Path, time::Duration};
 
-use models::weights;
+use models::{
+    notes::bert::{self, BertWriter},
+    speakers::SpeakerConfig,
+    weights,
+};
 use reqwest::StatusCode;
 use secrecy::ExposeSecret as _;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Exit, block_on, say};
+use super::{
+    Exit, block_on,
+    run::{weights_folder, whisper},
+    say,
+};
 use crate::{
-    config::{Authorisation, Config},
+    call::writers,
+    config::{Authorisation, Backend, Config, Speakers, Writer},
     registration::{BOT_LOCALPART, Registration},
 };
 
@@ -91,16 +100,67 @@ fn files(config: &Config, found: &mut Findings) {
         ),
         Err(_) => found.good("data_dir", format!("{} will be made at the first run", config.data_dir.display())),
     }
-    let folder = config.transcription.models_dir.clone().unwrap_or_else(weights::default_folder);
-    for name in [weights::DEFAULT_VAD, config.transcription.model.as_str()] {
-        match weights::named(name).and_then(|w| weights::verify(&w, &folder)) {
-            Ok(_) => found.good("transcription.model", format!("{name} is there and whole")),
-            Err(error) => found.bad(
-                "transcription.model",
-                error.to_string(),
-                format!("run `roomtone models fetch {name}`; until then calls go on without notes"),
-            ),
+    speech(config, found);
+    notes(config, found);
+}
+
+fn speech(config: &Config, found: &mut Findings) {
+    let folder = weights_folder(config);
+    let whole = |name: &str| weights::named(name).and_then(|w| weights::verify(&w, &folder));
+    let mut look = |name: &str| match whole(name) {
+        Ok(_) => found.good("transcription.model", format!("{name} is there and whole")),
+        Err(error) => found.bad(
+            "transcription.model",
+            error.to_string(),
+            format!("run `roomtone models fetch {name}`; until then calls go on without notes"),
+        ),
+    };
+    look(weights::DEFAULT_VAD);
+    if config.transcription.backend == Backend::Whisper {
+        match whisper(config) {
+            Ok((_, own)) if weights::named(config.transcription.model()).is_err() => {
+                found.good("transcription.model", format!("{} is there", own.display()));
+            }
+            Ok((model, _)) => look(&model),
+            Err(_) => look(config.transcription.model()),
         }
+    }
+    if config.transcription.speakers == Speakers::Auto {
+        match SpeakerConfig::in_folder(&folder) {
+            Ok(_) => found.good("transcription.speakers", "the weights to tell voices apart are there"),
+            // Nobody has asked for it: no fault.
+            Err(error) => {
+                found.good("transcription.speakers", format!("people who share a line are not told apart ({error})"));
+            }
+        }
+    }
+}
+
+fn notes(config: &Config, found: &mut Findings) {
+    match writers::llm(config) {
+        None => {}
+        Some(Err(error)) => found.bad("notes.llm", error.to_string(), "mend the key that is named"),
+        Some(Ok(llm)) => match llm.check() {
+            Ok(()) => found.good("notes.llm", format!("{} answers and has the model", llm.host())),
+            Err(error) => found.bad(
+                "notes.llm",
+                error.to_string(),
+                "start the service, or correct notes.llm; until then another writer writes",
+            ),
+        },
+    }
+    let checkpoints = writers::checkpoints(config, &weights_folder(config));
+    let wanted = config.notes.writer == Writer::Bert;
+    if config.notes.writer == Writer::Extractive || (!wanted && (!bert::BUILT_IN || checkpoints.is_empty())) {
+        return;
+    }
+    match BertWriter::load(&checkpoints) {
+        Ok(_) => found.good("notes.bert", "its checkpoints are there"),
+        Err(error) => found.bad(
+            "notes.bert",
+            error.to_string(),
+            "name folders with checkpoints under notes.bert, or set notes.writer; until then another writer writes",
+        ),
     }
 }
 
@@ -122,8 +182,37 @@ fn sip(config: &Config, found: &mut Findings) {
     }
 }
 
+/// A service that hears: whether it answers and takes the key.
+async fn recogniser(config: &Config, http: &reqwest::Client, found: &mut Findings) {
+    let (Backend::Http, Some(service)) = (config.transcription.backend, &config.transcription.http) else { return };
+    let key = match service.read_key() {
+        Ok(key) => key,
+        Err(error) => {
+            return found.bad("transcription.http.api_key_file", error.to_string(), "name a file that can be read");
+        }
+    };
+    let mut request = http.get(format!("{}/models", service.url.trim_end_matches('/')));
+    if let Some(key) = key {
+        request = request.bearer_auth(key.expose_secret());
+    }
+    match request.send().await.map(|answer| answer.status()) {
+        Ok(status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)) => found.bad(
+            "transcription.http.api_key_file",
+            format!("{} answers {status}", service.url),
+            "give the key that the service knows",
+        ),
+        Ok(_) => found.good("transcription.http.url", format!("{} answers", service.url)),
+        Err(error) => found.bad(
+            "transcription.http.url",
+            format!("{} does not answer: {error}", service.url),
+            "start the service, or correct the address; until then nothing is written down",
+        ),
+    }
+}
+
 async fn network(config: &Config, found: &mut Findings) {
     let Ok(http) = reqwest::Client::builder().timeout(Duration::from_secs(10)).build() else { return };
+    recogniser(config, &http, found).await;
     let base = config.homeserver.url.trim_end_matches('/');
     let get = async |path: &str, token: Option<&str>| -> Result<(StatusCode, Value), reqwest::Error> {
         let mut request = http.get(format!("{base}{path}"));

@@ -7,15 +7,16 @@ use bridge::sip::{SipConfig, SipEndpoint};
 use models::{Transcriber, TranscriberConfig, weights};
 use payments::NoCharge;
 use tokio::{net::TcpListener, signal::unix::SignalKind};
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{Exit, complain};
 use crate::{
     archive::{Archive, ArchiveKey},
-    call::{Hearing, House, Outbox, Prompts, Switchboard, recover},
+    call::{Hearing, House, NOTES_WITHIN, Notary, Outbox, Prompts, Switchboard, Writers, recover},
     config::{Config, OperatorKey},
     http,
     matrix::Matrix,
+    metrics::Metrics,
     registration::Registration,
 };
 
@@ -45,15 +46,39 @@ async fn start(config: Config) -> anyhow::Result<()> {
     // The homeserver pushes and Element Call asks for tokens while we start: answer first.
     let listener = TcpListener::bind(config.appservice.listen).await.context("appservice.listen")?;
     let address = listener.local_addr()?;
-    let state = http::AppState::new(&config, &registration)?;
-    let served = serve(listener, state.clone(), stop.clone());
+    let metrics = Metrics::default();
+    let state = http::AppState::new(&config, &registration, &metrics)?;
+    let served = serve(listener, http::router(state.clone()), stop.clone());
+    let counted = match config.metrics.bind {
+        Some(bind) => {
+            let listener = TcpListener::bind(bind).await.context("metrics.bind")?;
+            Some(serve(listener, http::metrics_router(metrics.clone()), stop.clone()))
+        }
+        None => None,
+    };
 
     let (matrix, from_matrix) = Matrix::start(&config, &registration, &key).await?;
     let (sip, from_sip) = SipEndpoint::bind(sip_config(&config)).await.context("sip.listen")?;
     tracing::info!(http = %address, sip = %sip.local_addr(), bot = %matrix.bot().user_id(), "roomtone is up");
 
+    let (hearing, recogniser) = hearing(&config, &metrics);
     let house = Arc::new(House {
-        hearing: hearing(&config),
+        hearing,
+        tells_voices: false,
+        notary: Arc::new(Notary {
+            archive: archive.clone(),
+            writers: Writers::load(&config, &weights_folder(&config)),
+            patience: NOTES_WITHIN,
+            metrics: metrics.clone(),
+            bot: matrix.bot().user_id().to_owned(),
+            time_zone: config.notes.time_zone.clone(),
+            server_name: config.homeserver.server_name.to_string(),
+            seen_by: config.seen_by(),
+            recogniser,
+            making: tokio::sync::Mutex::new(()),
+            later: TaskTracker::new(),
+        }),
+        metrics,
         prompts: Prompts::load(config.sip.prompts_dir.as_deref())?,
         matrix: matrix.clone(),
         archive: archive.clone(),
@@ -78,6 +103,9 @@ async fn start(config: Config) -> anyhow::Result<()> {
         stop.cancel();
         let _ = outbox.await;
         let _ = tokio::time::timeout(HTTP_DRAIN, served).await;
+        if let Some(counted) = counted {
+            let _ = tokio::time::timeout(HTTP_DRAIN, counted).await;
+        }
         sip.shut_down(SIP_GOODBYE).await;
         matrix.stop().await;
         archive.close().await;
@@ -89,8 +117,8 @@ async fn start(config: Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn serve(listener: TcpListener, state: http::AppState, stop: CancellationToken) -> tokio::task::JoinHandle<()> {
-    let app = http::router(state).into_make_service_with_connect_info::<SocketAddr>();
+fn serve(listener: TcpListener, app: axum::Router, stop: CancellationToken) -> tokio::task::JoinHandle<()> {
+    let app = app.into_make_service_with_connect_info::<SocketAddr>();
     tokio::spawn(async move {
         if let Err(error) = axum::serve(listener, app).with_graceful_shutdown(stop.cancelled_owned()).await {
             tracing::error!(%error, "the HTTP server ended");
@@ -107,37 +135,60 @@ fn sip_config(config: &Config) -> SipConfig {
     sip
 }
 
-/// The recogniser, or a warning: without weights calls go on, without notes.
-fn hearing(config: &Config) -> Option<Hearing> {
-    let folder = config.transcription.models_dir.clone().unwrap_or_else(weights::default_folder);
+/// Where the weights lie.
+pub(super) fn weights_folder(config: &Config) -> PathBuf {
+    config.transcription.models_dir.clone().unwrap_or_else(weights::default_folder)
+}
+
+/// The Whisper model: a name of the manifest, or any ggml file. Where none was chosen and the multilingual one is not
+/// there, the English one that an earlier version fetched still serves.
+pub(super) fn whisper(config: &Config) -> Result<(String, PathBuf), weights::WeightsError> {
+    let folder = weights_folder(config);
+    let model = config.transcription.model();
+    if let Some(own) = [PathBuf::from(model), folder.join(model)].into_iter().find(|path| path.is_file()) {
+        return Ok((model.to_owned(), own));
+    }
     let file = |name: &str| weights::named(name).and_then(|w| weights::locate(&w, &folder));
-    // A name of the manifest, or any ggml file.
-    let model = &config.transcription.model;
-    let own = [PathBuf::from(model), folder.join(model)].into_iter().find(|path| path.is_file());
-    let whisper = own.map_or_else(|| file(model), Ok);
-    let found = whisper.and_then(|whisper| Ok((whisper, file(weights::DEFAULT_VAD)?)));
-    let (whisper, vad) = match found {
-        Ok(found) => found,
-        Err(error) => {
-            tracing::warn!(%error, "no speech recognition: calls go on without notes");
-            return None;
+    match (file(model), file(weights::DEFAULT_WHISPER)) {
+        (Ok(path), _) => Ok((model.to_owned(), path)),
+        (Err(error), Ok(path)) if config.transcription.model.is_none() && config.transcription.language.is_none() => {
+            tracing::warn!(%error, instead = weights::DEFAULT_WHISPER, "only English is recognised");
+            Ok((weights::DEFAULT_WHISPER.to_owned(), path))
         }
+        (Err(error), _) => Err(error),
+    }
+}
+
+/// The recogniser and its name, or a warning: without weights calls go on, without notes.
+fn hearing(config: &Config, metrics: &Metrics) -> (Option<Hearing>, String) {
+    let configured = config.transcription.recogniser();
+    let none = |error: &dyn std::fmt::Display| {
+        tracing::warn!(%error, "no speech recognition: calls go on without notes");
+        (None, configured.clone())
     };
-    let mut settings = TranscriberConfig::new(whisper, vad);
+    let folder = weights_folder(config);
+    let vad = match weights::named(weights::DEFAULT_VAD).and_then(|w| weights::locate(&w, &folder)) {
+        Ok(vad) => vad,
+        Err(error) => return none(&error),
+    };
+    let (name, mut settings) = match whisper(config) {
+        Ok((model, path)) => (format!("whisper {model}"), TranscriberConfig::new(path, vad)),
+        Err(error) => return none(&error),
+    };
     // Captions are to stand in the thread within 2 s: from 3 s on a shorter pause ends an utterance, and none is longer than
     // 12 s (in windows of 32 ms), so that little is left to decode when somebody stops.
     settings.endpoint.patient_until = 94;
     settings.endpoint.longest = 375;
-    settings.language.clone_from(&config.transcription.language);
+    settings.language = config.transcription.language.clone().filter(|code| !code.eq_ignore_ascii_case("auto"));
     if let Some(threads) = config.transcription.threads {
         settings.workers = threads.max(1);
     }
     match Transcriber::load(settings) {
-        Ok((transcriber, results)) => Some(Hearing::start(transcriber, results)),
-        Err(error) => {
-            tracing::error!(%error, "speech recognition cannot start: calls go on without notes");
-            None
+        Ok((transcriber, results)) => {
+            metrics.watch(&transcriber);
+            (Some(Hearing::start(transcriber, results)), name)
         }
+        Err(error) => none(&error),
     }
 }
 

@@ -61,8 +61,9 @@ impl Folder {
         };
         let config =
             Config::load(path).map_err(|error| format!("{error}\nTo do without it, name the folder with --folder."))?;
+        let model = config.transcription.model().to_owned();
         let configured = self.folder.clone().or(config.transcription.models_dir);
-        Ok(Place { folder: configured.unwrap_or_else(weights::default_folder), model: config.transcription.model })
+        Ok(Place { folder: configured.unwrap_or_else(weights::default_folder), model })
     }
 }
 

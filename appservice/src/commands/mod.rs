@@ -3,6 +3,7 @@
 //! [`read`] takes a message as it was typed and says what it asks for. One table ([`spec`]) holds each command's words,
 //! help, example and what it needs; [`may`] is the one place that says who may run it, for the help and for the run.
 
+mod ask;
 mod help;
 mod nearest;
 mod read;
@@ -12,8 +13,12 @@ mod spec;
 mod tests;
 
 use bridge::ids::{E164, NumberError};
+use models::Voice;
 use thiserror::Error;
 
+use crate::settings::Spoken;
+
+pub use ask::{Change, PartyName, TodoFilter, Which, WordsAsk};
 pub use help::{help, mistake, refusal};
 pub use read::{Heard, read};
 pub use spec::{Group, Spec, all};
@@ -45,6 +50,30 @@ pub enum Command {
     Search(String),
     /// `!notes list`: the latest calls.
     List,
+    /// `!notes so far`: the notes of the call that goes on, as they stand now.
+    SoFar,
+    /// `!notes words …`: the room's glossary.
+    Words(WordsAsk),
+    /// `!notes language CODE [for PARTY]`: of the room, or of one party.
+    Language(Spoken, Option<PartyName>),
+    /// `!notes live fast|normal`: whether unfinished words are shown.
+    Live(bool),
+    /// `!notes speakers LINE several|one`: whether several people share a line.
+    Speakers(PartyName, bool),
+    /// `!notes name [NUMBER] SPEAKER NAME`: what a voice on a shared line is called in this call.
+    Name(Option<E164>, Voice, String),
+    /// `!notes correct [WHICH] TEXT`: other words in a caption.
+    Correct(Which, String),
+    /// `!notes fix N …`: mends a line of the notes.
+    Fix(u32, Change),
+    /// `!notes todo [all|mine]`: the room's to-do list.
+    Todo(TodoFilter),
+    /// `!notes done N`.
+    Done(u32),
+    /// `!notes reopen N`.
+    Reopen(u32),
+    /// `!notes drop N`.
+    Drop(u32),
     /// `!notes forget me`: deletes what I said in this room's calls.
     ForgetMe,
     /// `!call help`, `!notes help`; `None`: all groups.

@@ -1,9 +1,9 @@
 //! The command that a mistyped word may have meant.
 
-/// The candidate with the fewest changes from `word`, where they are few: one for short words, two for longer ones.
+/// The candidate with the fewest changes from `word`, where they are few: one for words of up to four letters, two for longer ones.
 pub(super) fn nearest<'a, T>(word: &str, candidates: impl IntoIterator<Item = (&'a str, T)>) -> Option<T> {
     let word: Vec<char> = word.chars().take(32).flat_map(char::to_lowercase).collect();
-    let allowed = if word.len() <= 3 { 1 } else { 2 };
+    let allowed = if word.len() <= 4 { 1 } else { 2 };
     let scored =
         candidates.into_iter().map(|(text, value)| (distance(&word, &text.chars().collect::<Vec<_>>()), value));
     scored.filter(|(d, _)| *d <= allowed).min_by_key(|(d, _)| *d).map(|(_, value)| value)

@@ -3,7 +3,7 @@
 use bridge::ids::E164;
 
 use super::spec::{self, Group, Spec};
-use super::{Command, Mistake, nearest::nearest};
+use super::{Command, Mistake, ask, nearest::nearest};
 
 /// No command is longer; what is, is cut.
 const LONGEST: usize = 4096;
@@ -127,6 +127,7 @@ fn near(word: &str, fits: impl Fn(&Spec) -> bool) -> Option<&'static Spec> {
 fn build(found: &'static Spec, arguments: &str) -> Result<Command, Mistake> {
     let arguments = arguments.trim();
     let number = |text: &str| E164::parse(text).map_err(|cause| Mistake::Number { spec: found, cause });
+    let todo = || ask::number(arguments).ok_or(Mistake::Incomplete(found));
     Ok(match (found.group, found.word) {
         (Group::Call, "link") if arguments.is_empty() => return Err(Mistake::Incomplete(found)),
         (Group::Call, "link") => Command::Link(number(arguments)?),
@@ -143,6 +144,40 @@ fn build(found: &'static Spec, arguments: &str) -> Result<Command, Mistake> {
         (Group::Notes, "search") if arguments.is_empty() => return Err(Mistake::Incomplete(found)),
         (Group::Notes, "search") => Command::Search(arguments.to_owned()),
         (Group::Notes, "list") => Command::List,
+        (Group::Notes, "so far") if arguments.eq_ignore_ascii_case("far") => Command::SoFar,
+        (Group::Notes, "so far") => return Err(Mistake::Incomplete(found)),
+        (Group::Notes, "words" | "words add") => {
+            Command::Words(ask::words(arguments).ok_or(Mistake::Incomplete(&spec::WORDS_CHANGE))?)
+        }
+        (Group::Notes, "language") => {
+            let (spoken, who) = ask::language(arguments).ok_or(Mistake::Incomplete(found))?;
+            Command::Language(spoken, who)
+        }
+        (Group::Notes, "live") => match arguments.to_ascii_lowercase().as_str() {
+            "fast" => Command::Live(true),
+            "normal" => Command::Live(false),
+            _ => return Err(Mistake::Incomplete(found)),
+        },
+        (Group::Notes, "speakers") => {
+            let (who, several) = ask::speakers(arguments).ok_or(Mistake::Incomplete(found))?;
+            Command::Speakers(who, several)
+        }
+        (Group::Notes, "name") => {
+            let (line, voice, name) = ask::name(arguments).ok_or(Mistake::Incomplete(found))?;
+            Command::Name(line, voice, name)
+        }
+        (Group::Notes, "correct") => {
+            let (which, text) = ask::correct(arguments).ok_or(Mistake::Incomplete(found))?;
+            Command::Correct(which, text)
+        }
+        (Group::Notes, "fix") => {
+            let (item, change) = ask::fix(arguments).ok_or(Mistake::Incomplete(found))?;
+            Command::Fix(item, change)
+        }
+        (Group::Notes, "todo") => Command::Todo(ask::todo(arguments).ok_or(Mistake::Incomplete(found))?),
+        (Group::Notes, "done") => Command::Done(todo()?),
+        (Group::Notes, "reopen") => Command::Reopen(todo()?),
+        (Group::Notes, "drop") => Command::Drop(todo()?),
         (Group::Notes, "forget me") if arguments.eq_ignore_ascii_case("me") => Command::ForgetMe,
         (Group::Notes, "forget me") => return Err(Mistake::Incomplete(found)),
         (group, _) => Command::Help(Some(group)),
@@ -150,7 +185,7 @@ fn build(found: &'static Spec, arguments: &str) -> Result<Command, Mistake> {
 }
 
 /// The first word and the rest.
-fn split(text: &str) -> (&str, &str) {
+pub(super) fn split(text: &str) -> (&str, &str) {
     let text = text.trim_start();
     text.split_once(char::is_whitespace).map_or((text, ""), |(first, rest)| (first, rest.trim_start()))
 }

@@ -1,6 +1,6 @@
 //! The table of commands.
 
-use super::{Command, Refusal, Who};
+use super::{Command, Refusal, Who, WordsAsk};
 
 /// The first word of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -102,12 +102,25 @@ table! {
     HANG_UP: Call "hangup" "" Permission "hangs up the phones in this room's call" "!call hangup";
     CALL_HELP: Call "help" "" Nothing "says what there is about phones" "!call help";
     AGREE: Notes "agree" "" Nothing "lets your words be part of the notes of the call that goes on" "!notes agree";
-    STOP: Notes "stop" "" Nothing "takes that back, at any time" "!notes stop";
+    STOP: Notes "stop" "" Nothing "takes that back, at any time, and deletes what you said in the call" "!notes stop";
     STATUS: Notes "status" "" Nothing "says who is heard now" "!notes status";
     POLICY: Notes "policy" "" Nothing "says what is written in this room, by whom and where" "!notes policy";
+    SO_FAR: Notes "so far" "" Nothing "shows the notes of the call that goes on, as they stand now" "!notes so far";
+    TODO: Notes "todo" "[all|mine]" Nothing "shows what is to be done; a reaction ✅ ticks" "!notes todo mine";
+    DONE: Notes "done" "<number>" Nothing "ticks a to-do" "!notes done 3";
+    REOPEN: Notes "reopen" "<number>" Nothing "opens it again" "!notes reopen 3";
+    DROP: Notes "drop" "<number>" Nothing "takes a to-do off the list" "!notes drop 3";
+    FIX: Notes "fix" "<number> owner|due|text|drop [what]" Nothing "mends a line of the notes" "!notes fix 2 owner Bob";
+    CORRECT: Notes "correct" "[link] <words>" Nothing "puts right what you said in a caption (the link's, or the one you answer)" "!notes correct 1 We ship on Friday.";
+    NAME: Notes "name" "<speaker> <name>" Nothing "names a voice on a line that several people share, for this call" "!notes name A Grace";
     SEARCH: Notes "search" "<words>" Nothing "finds where words were said, with links" "!notes search mock-ups friday";
     LIST: Notes "list" "" Nothing "lists the latest calls, with links" "!notes list";
     FORGET_ME: Notes "forget me" "" Nothing "deletes what you said in this room's calls" "!notes forget me";
+    WORDS: Notes "words" "" Nothing "shows the names and terms that I should know" "!notes words";
+    WORDS_CHANGE: Notes "words add" "<term, term>" Settings "adds some; `words remove` takes them away" "!notes words add Kubernetes, Grace Hopper";
+    LANGUAGE: Notes "language" "<code|auto> [for party]" Settings "says which language is spoken" "!notes language de for phone";
+    LIVE: Notes "live" "<fast|normal>" Settings "shows captions while people still speak, or once they have spoken" "!notes live fast";
+    SPEAKERS: Notes "speakers" "<phone|number> <several|one>" Settings "tells apart several people on one line" "!notes speakers phone several";
     NOTES_ON: Notes "on" "" Settings "has notes written of this room's calls, of who agrees" "!notes on";
     NOTES_OFF: Notes "off" "" Settings "ends that" "!notes off";
     NOTES_HELP: Notes "help" "" Nothing "says what there is about notes" "!notes help";
@@ -132,6 +145,19 @@ pub(super) fn of(command: &Command) -> &'static Spec {
         Command::Stop => &STOP,
         Command::Status => &STATUS,
         Command::Policy => &POLICY,
+        Command::SoFar => &SO_FAR,
+        Command::Todo(_) => &TODO,
+        Command::Done(_) => &DONE,
+        Command::Reopen(_) => &REOPEN,
+        Command::Drop(_) => &DROP,
+        Command::Fix(..) => &FIX,
+        Command::Correct(..) => &CORRECT,
+        Command::Name(..) => &NAME,
+        Command::Words(WordsAsk::Show) => &WORDS,
+        Command::Words(_) => &WORDS_CHANGE,
+        Command::Language(..) => &LANGUAGE,
+        Command::Live(_) => &LIVE,
+        Command::Speakers(..) => &SPEAKERS,
         Command::Search(_) => &SEARCH,
         Command::List => &LIST,
         Command::ForgetMe => &FORGET_ME,

@@ -57,6 +57,46 @@ fn every_command_is_read_as_it_is_typed() {
         ("!notes search mock-ups  Friday", Command::Search("mock-ups  Friday".into())),
         ("!notes list", Command::List),
         ("!notes forget me", Command::ForgetMe),
+        ("!notes so far", Command::SoFar),
+        ("!notes words", Command::Words(WordsAsk::Show)),
+        (
+            "!notes words add Kubernetes, Grace  Hopper,",
+            Command::Words(WordsAsk::Add(vec!["Kubernetes".into(), "Grace Hopper".into()])),
+        ),
+        ("!notes words REMOVE Kubernetes", Command::Words(WordsAsk::Remove(vec!["Kubernetes".into()]))),
+        ("!notes language DE", Command::Language(Spoken::Code("de".into()), None)),
+        ("!notes language auto for phone", Command::Language(Spoken::Auto, Some(PartyName::Phones))),
+        (
+            "!notes language fr for +15550100",
+            Command::Language(Spoken::Code("fr".into()), Some(PartyName::Number(number("+15550100")))),
+        ),
+        (
+            "!notes language en for Bob Builder",
+            Command::Language(Spoken::Code("en".into()), Some(PartyName::Person("Bob Builder".into()))),
+        ),
+        ("!notes live fast", Command::Live(true)),
+        ("!notes live Normal", Command::Live(false)),
+        ("!notes speakers phone several", Command::Speakers(PartyName::Phones, true)),
+        ("!notes speakers +44 20 7946 0123 one", Command::Speakers(PartyName::Number(number("+442079460123")), false)),
+        ("!notes name A Grace Hopper", Command::Name(None, Voice(0), "Grace Hopper".into())),
+        ("!notes name speaker b: Ada", Command::Name(None, Voice(1), "Ada".into())),
+        ("!notes name +15550100 C Ada", Command::Name(Some(number("+15550100")), Voice(2), "Ada".into())),
+        ("!notes correct 1 We ship.", Command::Correct(Which::FromEnd(1), "We ship.".into())),
+        ("!notes correct We ship.", Command::Correct(Which::Answered, "We ship.".into())),
+        (
+            "!notes correct https://matrix.to/#/!room:hs/%24one?via=hs We ship.",
+            Command::Correct(Which::Event("$one".into()), "We ship.".into()),
+        ),
+        ("!notes fix 2 owner Bob", Command::Fix(2, Change::Owner(Some("Bob".into())))),
+        ("!notes fix 2. owner nobody", Command::Fix(2, Change::Owner(None))),
+        ("!notes fix 2 due Thursday at ten", Command::Fix(2, Change::Due(Some("Thursday at ten".into())))),
+        ("!notes fix #2 text Send them", Command::Fix(2, Change::Text("Send them".into()))),
+        ("!notes fix 2 drop", Command::Fix(2, Change::Drop)),
+        ("!notes todo", Command::Todo(TodoFilter::Open)),
+        ("!notes todo mine", Command::Todo(TodoFilter::Mine)),
+        ("!notes done #3", Command::Done(3)),
+        ("!notes reopen 3", Command::Reopen(3)),
+        ("!notes drop 3", Command::Drop(3)),
         ("!notes help", Command::Help(Some(Group::Notes))),
     ] {
         assert_eq!(in_room(body), Some(Ok(want.clone())), "{body}");
@@ -110,6 +150,30 @@ fn what_is_missing_or_wrong_is_said_with_an_example() {
         said("!call link 15550100"),
         "That is no number: a number starts with + and the country code, as in +15550100. As in !call link +15550100."
     );
+    assert_eq!(
+        said("!notes words frobnicate x"),
+        "It takes a little more: !notes words add <term, term>, as in !notes words add Kubernetes, Grace Hopper."
+    );
+    for wrong in [
+        "!notes language",
+        "!notes language german",
+        "!notes language de to Bob",
+        "!notes live",
+        "!notes speakers Bob several",
+        "!notes name Ada",
+        "!notes name A",
+        "!notes correct",
+        "!notes fix owner Bob",
+        "!notes fix 2",
+        "!notes fix 2 owner",
+        "!notes fix 0 drop",
+        "!notes todo yours",
+        "!notes done",
+        "!notes done x",
+        "!notes so",
+    ] {
+        assert!(said(wrong).starts_with("It takes a little more: "), "{wrong}");
+    }
     assert_eq!(said("!notes lsit"), "I know no !notes lsit. Did you mean !notes list?");
     assert_eq!(said("!notes <b>x"), "I know no !notes <b>x. !call help and !notes help say what there is.");
 }
@@ -148,6 +212,13 @@ fn help_offers_what_may_be_run_and_nothing_else() {
         Command::Search("x".into()),
         Command::List,
         Command::ForgetMe,
+        Command::SoFar,
+        Command::Words(WordsAsk::Add(vec!["x".into()])),
+        Command::Language(Spoken::Auto, None),
+        Command::Live(true),
+        Command::Speakers(PartyName::Phones, true),
+        Command::Fix(1, Change::Drop),
+        Command::Done(1),
     ];
     for who in [who(0), who(50), who(100), Who { permitted: false, ..who(100) }] {
         let text = help(None, &who, false);

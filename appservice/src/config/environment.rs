@@ -8,11 +8,16 @@ use super::ConfigError;
 const PREFIX: &str = "ROOMTONE_";
 
 /// Keys that are named `…_file` themselves: for these `_FILE` is part of the name.
-const FILE_KEYS: [&[&str]; 3] =
-    [&["livekit", "secret_file"], &["homeserver", "federation_ca_file"], &["operator_key_file"]];
+const FILE_KEYS: [&[&str]; 5] = [
+    &["livekit", "secret_file"],
+    &["homeserver", "federation_ca_file"],
+    &["operator_key_file"],
+    &["transcription", "http", "api_key_file"],
+    &["notes", "llm", "api_key_file"],
+];
 
 /// Top-level keys. Other `ROOMTONE_…` variables (`ROOMTONE_SYNAPSE_VENV`, …) are not for the configuration.
-const TOP: [&str; 11] = [
+const TOP: [&str; 12] = [
     "homeserver",
     "appservice",
     "data_dir",
@@ -24,6 +29,7 @@ const TOP: [&str; 11] = [
     "transcription",
     "notes",
     "limits",
+    "metrics",
 ];
 
 /// Lays the variables over `tree`, one after the other; `fits` says whether the whole can still be read.

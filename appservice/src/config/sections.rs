@@ -11,11 +11,11 @@ use serde::{Deserialize, Deserializer};
 
 use super::{ConfigError, PortRange};
 
-fn wrong(key: &'static str, message: impl Into<String>) -> ConfigError {
+pub(super) fn wrong(key: &'static str, message: impl Into<String>) -> ConfigError {
     ConfigError::Value { key, message: message.into() }
 }
 
-fn check_url(key: &'static str, url: &str, schemes: &[&str]) -> Result<(), ConfigError> {
+pub(super) fn check_url(key: &'static str, url: &str, schemes: &[&str]) -> Result<(), ConfigError> {
     if url.is_empty() {
         return Err(wrong(key, format!("is not set; give an address that starts with {}://", schemes[0])));
     }
@@ -315,51 +315,6 @@ impl Permissions {
 impl FromIterator<(String, Level)> for Permissions {
     fn from_iter<T: IntoIterator<Item = (String, Level)>>(entries: T) -> Self {
         Self(entries.into_iter().collect())
-    }
-}
-
-/// `transcription`: speech recognition.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Transcription {
-    /// Where weights lie. Default: the user's cache folder, `roomtone/models`.
-    pub models_dir: Option<PathBuf>,
-    /// The Whisper model by name, any of the manifest's, or a ggml file. Default `base.en`.
-    pub model: String,
-    /// The spoken language as in `en`; none: the model finds out.
-    pub language: Option<String>,
-    /// Utterances that are recognised at the same time, each on one thread at low priority. Default: as many as
-    /// suits the machine.
-    pub threads: Option<usize>,
-    /// Whether notes are on in rooms that have said nothing. Default false.
-    pub enabled_by_default: bool,
-}
-
-impl Default for Transcription {
-    fn default() -> Self {
-        Self { models_dir: None, model: "base.en".into(), language: None, threads: None, enabled_by_default: false }
-    }
-}
-
-/// `notes`: what is written after a call.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Notes {
-    /// The time zone of what people say ("tomorrow at ten") and of the times on the card. Default `UTC`.
-    pub time_zone: String,
-}
-
-impl Default for Notes {
-    fn default() -> Self {
-        Self { time_zone: "UTC".into() }
-    }
-}
-
-impl Notes {
-    pub(super) fn check(&self) -> Result<(), ConfigError> {
-        jiff::tz::TimeZone::get(&self.time_zone).map(drop).map_err(|_| {
-            wrong("notes.time_zone", format!("{:?} is no time zone; write it as in Europe/Berlin", self.time_zone))
-        })
     }
 }
 

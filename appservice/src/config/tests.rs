@@ -52,6 +52,47 @@ fn a_missing_or_untouched_key_is_named() {
 }
 
 #[test]
+fn what_hears_and_what_writes_is_checked_by_key() {
+    for (extra, want) in [
+        ("transcription: { backend: http }", "transcription.http.url: is not set"),
+        ("transcription: { backend: http, http: { url: 'http://a/v1' } }", "transcription.http.model: is not set"),
+        ("transcription: { http: { url: 'http://a/v1', model: w } }", "transcription.http: is set, but"),
+        ("transcription: { language: german }", "transcription.language"),
+        ("notes: { writer: llm }", "notes.llm.url: is not set"),
+        ("notes: { llm: { url: 'ftp://a', model: q } }", "notes.llm.url"),
+        ("notes: { llm: { url: 'http://a/v1' } }", "notes.llm.model"),
+        ("notes: { writer: gpt }", "notes.writer"),
+    ] {
+        let e = parse(&format!("{GOOD}\n{extra}"), &[]).unwrap_err().to_string();
+        assert!(e.contains(want), "{extra}: {e}");
+    }
+}
+
+#[test]
+fn the_model_follows_the_language() {
+    let model = |extra: &str| parse(&format!("{GOOD}\n{extra}"), &[]).unwrap().transcription.recogniser();
+    assert_eq!(model(""), "whisper base");
+    assert_eq!(model("transcription: { language: en }"), "whisper base.en");
+    assert_eq!(model("transcription: { language: de }"), "whisper base");
+    assert_eq!(model("transcription: { language: de, model: small }"), "whisper small");
+    assert_eq!(model("transcription: { backend: http, http: { url: 'http://a/v1', model: w } }"), "http w");
+}
+
+#[test]
+fn who_else_sees_the_words_is_known() {
+    let seen = |extra: &str| parse(&format!("{GOOD}\n{extra}"), &[]).unwrap().seen_by().into_iter().collect::<Vec<_>>();
+    assert!(seen("").is_empty());
+    for here in ["127.0.0.1:8000", "[::1]:8000", "localhost"] {
+        assert!(seen(&format!("notes: {{ llm: {{ url: 'http://{here}/v1', model: q }} }}")).is_empty(), "{here}");
+    }
+    let llm = "notes: { llm: { url: 'https://LLM.example/v1', model: q } }";
+    assert_eq!(seen(llm), ["llm.example"]);
+    assert!(seen(&llm.replace("notes: {", "notes: { writer: extractive,")).is_empty(), "it is never asked");
+    let both = format!("{llm}\ntranscription: {{ backend: http, http: {{ url: 'http://10.0.0.7/v1', model: w }} }}");
+    assert_eq!(seen(&both), ["10.0.0.7", "llm.example"]);
+}
+
+#[test]
 fn the_environment_wins_over_the_file_and_reads_secrets_from_files() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("secret");
@@ -67,6 +108,10 @@ fn the_environment_wins_over_the_file_and_reads_secrets_from_files() {
             ("ROOMTONE_DATA_DIR", "/somewhere"),
             ("ROOMTONE_APPSERVICE__TRUSTED_PROXIES", "[10.0.0.1]"),
             ("ROOMTONE_APPSERVICE__BOT_DISPLAY_NAME", "007"),
+            ("ROOMTONE_NOTES__LLM__URL", "http://127.0.0.1:1/v1"),
+            ("ROOMTONE_NOTES__LLM__MODEL", "q"),
+            ("ROOMTONE_NOTES__LLM__API_KEY_FILE", file.to_str().unwrap()),
+            ("ROOMTONE_METRICS__BIND", "127.0.0.1:9090"),
             ("ROOMTONE_SYNAPSE_VENV", "not ours"),
         ],
     );
@@ -74,6 +119,9 @@ fn the_environment_wins_over_the_file_and_reads_secrets_from_files() {
     let c = c.unwrap();
     assert_eq!((c.sip.max_calls, c.sip.listen.port(), c.data_dir.to_str().unwrap()), (7, 5070, "/somewhere"));
     assert_eq!(c.livekit.api_key, "from the file");
+    let key = c.notes.llm.as_ref().unwrap().read_key().unwrap().unwrap();
+    assert_eq!(secrecy::ExposeSecret::expose_secret(&key), "from the file");
+    assert_eq!(c.metrics.bind.unwrap().port(), 9090);
     assert_eq!((c.appservice.trusted_proxies.len(), c.appservice.bot_display_name.as_str()), (1, "007"));
     assert_eq!(secrecy::ExposeSecret::expose_secret(&c.livekit.read_secret().unwrap()), "from the file");
     let e = parse(GOOD, &[("ROOMTONE_SIP__MAX_CALLS", "many")]).unwrap_err().to_string();

@@ -95,11 +95,31 @@ pub enum Input {
         id: i64,
         /// Who.
         party: PartyId,
+        /// Which of several people on the line.
+        voice: Option<u8>,
         /// When it began.
         start: UnixMillis,
         /// When it ended.
         end: UnixMillis,
         /// The words.
+        text: String,
+    },
+    /// Words of a granted party's utterance that goes on.
+    Unfinished {
+        /// Who.
+        party: PartyId,
+        /// When it began.
+        start: UnixMillis,
+        /// The words so far.
+        text: String,
+    },
+    /// Somebody put other words in the place of some: `first` has them all now, the others of `of` are gone.
+    Corrected {
+        /// Archive ids of what was corrected.
+        of: Vec<i64>,
+        /// The one that is left.
+        first: i64,
+        /// Its words now.
         text: String,
     },
     /// All that was heard has been written down: the answer to [`Output::FinishEars`](super::Output::FinishEars).

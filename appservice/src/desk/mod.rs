@@ -25,7 +25,7 @@ use bridge::{
     time::{Now, UnixMillis},
 };
 
-pub use captions::{CaptionOutput, Captions, Turn};
+pub use captions::{CaptionOutput, Captions, Said, Turn};
 pub use grants::{GrantedPcm, Grants, PartyId, PartyPcm};
 pub use input::{AttendProblem, Attendee, Input, Person};
 pub use output::{CardView, NotesView, Output, PersonView, PhoneView, Prompt};
@@ -226,13 +226,20 @@ impl Desk {
                     self.output.push_back(Output::NotTranscribed(party));
                 }
             }
-            Input::Utterance { id, party, start, end, text } => {
+            Input::Utterance { id, party, voice, start, end, text } => {
                 // What was being recognised while the grant was taken back is dropped here as well.
                 if self.grants.granted(&party) {
-                    self.captions.handle_utterance(now, id, &party, start, end, &text);
+                    self.captions.handle_utterance(now, &Said { id, party: &party, voice, start, end, text: &text });
                     self.drain_captions();
                 }
             }
+            Input::Unfinished { party, start, text } => {
+                if self.grants.granted(&party) {
+                    self.captions.handle_unfinished(now, &party, start, &text);
+                    self.drain_captions();
+                }
+            }
+            Input::Corrected { of, first, text } => self.captions.correct(&of, first, &text),
             Input::EarsFinished => self.ears_finished(),
         }
         self.settle(now);
@@ -514,6 +521,7 @@ impl Desk {
         self.captions.discard(party);
         self.output.push_back(Output::Grants(self.grants.clone()));
         self.output.push_back(Output::RecordGrant(party.clone(), false));
+        self.output.push_back(Output::TakeBack(party.clone()));
         self.changed();
         true
     }

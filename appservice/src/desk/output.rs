@@ -40,6 +40,8 @@ pub enum Output {
     Grants(Grants),
     /// A party's agreement is to be recorded (or that it was taken back).
     RecordGrant(PartyId, bool),
+    /// A party took back its agreement: what it said in this call is to be deleted everywhere.
+    TakeBack(PartyId),
     /// The card has changed: show it as [`Desk::card`](super::Desk::card) says.
     Card,
     /// A caption.

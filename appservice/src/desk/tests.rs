@@ -83,7 +83,14 @@ fn without_cards(output: Vec<Output>) -> Vec<Output> {
     output.into_iter().filter(|o| *o != Output::Card).collect()
 }
 fn utterance(id: i64, party: PartyId) -> Input {
-    Input::Utterance { id, party, start: UnixMillis(1_000_000), end: UnixMillis(1_001_000), text: "words".into() }
+    Input::Utterance {
+        id,
+        party,
+        voice: None,
+        start: UnixMillis(1_000_000),
+        end: UnixMillis(1_001_000),
+        text: "words".into(),
+    }
 }
 
 #[test]

@@ -12,7 +12,7 @@ livekit: {{ url: 'ws://127.0.0.1:1', api_key: k, secret: 0123456789abcdef0123456
     let config = Config::parse(std::path::Path::new("test.yaml"), &text, []).unwrap();
     let mut registration = Registration::fresh_for(server_name!("hs.test"), "http://127.0.0.1:9080").unwrap();
     registration.hs_token = "the-hs-token".to_owned().into();
-    AppState::new(&config, &registration).unwrap()
+    AppState::new(&config, &registration, &Metrics::default()).unwrap()
 }
 
 /// Serves on a free port; the answer's status, headers and body.
@@ -53,6 +53,22 @@ async fn only_the_homeserver_is_answered() {
         assert_eq!((status, &body["errcode"]), (403, &Value::from("M_FORBIDDEN")), "{path}");
     }
     assert_eq!(state.transactions_taken(), 0);
+}
+
+#[tokio::test]
+async fn counts_are_for_this_machine_and_for_no_proxy() {
+    let state = state("");
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let app = router(state.clone()).into_make_service_with_connect_info::<SocketAddr>();
+    let server = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let url = format!("http://{address}/metrics");
+    let answer = http.get(&url).send().await.unwrap();
+    assert!(answer.status().is_success() && answer.text().await.unwrap().contains("roomtone_calls 0"));
+    let answer = http.get(&url).header("X-Forwarded-For", "203.0.113.9").send().await.unwrap();
+    assert_eq!(answer.status(), 404);
+    server.abort();
 }
 
 #[tokio::test]

@@ -192,28 +192,32 @@ impl Tx {
         Ok(true)
     }
 
-    /// Drops what is not sent yet and holds a party's words. What is under way is returned.
+    /// Drops what is not sent yet and holds a party's words, and the notes with them where they rest on such. What is under
+    /// way is returned.
     pub(crate) async fn drop_effects_of(
         &mut self,
         call: CallId,
         party: [u8; 16],
+        notes: bool,
     ) -> Result<Vec<EffectId>, ArchiveError> {
         let id = &call.as_bytes()[..];
         let rows: Vec<(Vec<u8>,)> = sqlx::query_as(
-            "SELECT effect_id FROM effects WHERE call_id = ? AND (party = ? OR kind IN ('notes', 'notes_edit')) \
+            "SELECT effect_id FROM effects WHERE call_id = ? AND (party = ? OR (? AND kind IN ('notes', 'notes_edit'))) \
              AND state IN ('sent', 'unknown') ORDER BY seq",
         )
         .bind(id)
         .bind(&party[..])
+        .bind(notes)
         .fetch_all(&mut *self.sql)
         .await?;
         sqlx::query(
             "UPDATE effects SET state = 'superseded', body = NULL, turned_ms = ? \
-             WHERE call_id = ? AND (party = ? OR kind IN ('notes', 'notes_edit')) AND state IN ('ready', 'wedged')",
+             WHERE call_id = ? AND (party = ? OR (? AND kind IN ('notes', 'notes_edit'))) AND state IN ('ready', 'wedged')",
         )
         .bind(store::millis(UnixMillis::now()))
         .bind(id)
         .bind(&party[..])
+        .bind(notes)
         .execute(&mut *self.sql)
         .await?;
         rows.iter().map(|(id,)| read::id16("effects", id).map(EffectId::from_bytes)).collect()
@@ -377,6 +381,7 @@ impl Journal {
             "UPDATE calls SET card_event = COALESCE(?, card_event) WHERE card_effect = ?",
             "UPDATE utterances SET caption_event = COALESCE(?, caption_event) WHERE caption_effect = ?",
             "UPDATE notes SET notes_event = COALESCE(?, notes_event) WHERE notes_effect = ?",
+            "UPDATE todo_lists SET event_id = COALESCE(?, event_id) WHERE effect_id = ?",
         ] {
             sqlx::query(fill).bind(event).bind(key).execute(&mut *tx.sql).await?;
         }

@@ -234,7 +234,13 @@ async fn an_utterance_and_its_caption_are_stored_together_or_not_at_all() {
         left: None,
     };
     archive.upsert_party(CALL, &bob).await.unwrap();
-    let new = NewUtterance { party: bob.user.clone(), start: UnixMillis(2), end: UnixMillis(3), text: "hello".into() };
+    let new = NewUtterance {
+        party: bob.user.clone(),
+        start: UnixMillis(2),
+        end: UnixMillis(3),
+        text: "hello".into(),
+        details: crate::archive::SaidDetails::default(),
+    };
     let caption = send("caption", Purpose::Caption, None);
     for commit in [false, true] {
         let mut tx = archive.begin().await.unwrap();

@@ -114,6 +114,8 @@ pub struct Message {
     pub formatted: Option<String>,
     /// The root of the thread it stands in.
     pub thread: Option<OwnedEventId>,
+    /// The message that this one answers; not what stands there for clients that know no threads.
+    pub answers: Option<OwnedEventId>,
     /// The message that this one replaces, for edits.
     pub edits: Option<OwnedEventId>,
     /// Whether `m.mentions` or the body name the bot.

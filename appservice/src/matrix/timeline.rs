@@ -377,6 +377,10 @@ impl Reader {
             body,
             formatted: word(&content["formatted_body"]),
             thread: target.clone().filter(|_| relates["rel_type"] == "m.thread"),
+            answers: relates["m.in_reply_to"]["event_id"]
+                .as_str()
+                .filter(|_| relates["is_falling_back"] != true)
+                .and_then(|id| OwnedEventId::try_from(id).ok()),
             edits: target.filter(|_| relates["rel_type"] == "m.replace"),
             direct,
             encrypted,

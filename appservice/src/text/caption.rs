@@ -6,10 +6,19 @@ use serde_json::Value;
 use super::{Doc, Zone, text};
 
 /// One speaker's turn: `**Bob** (14:09) We ship on Friday.` The content of its first message and of its edits.
+/// `unfinished`: words of an utterance that goes on, which an ellipsis ends.
 #[must_use]
-pub fn caption(name: &str, started: UnixMillis, said: &[String], zone: &Zone) -> Value {
+pub fn caption(name: &str, started: UnixMillis, said: &[String], unfinished: Option<&str>, zone: &Zone) -> Value {
     let mut doc = Doc::new();
-    doc.bold(name).say(&format!(" ({}) ", zone.clock(started))).say(&said.join(" "));
+    let mut words = said.join(" ");
+    if let Some(more) = unfinished.filter(|m| !m.trim().is_empty()) {
+        if !words.is_empty() {
+            words.push(' ');
+        }
+        words.push_str(more.trim_end_matches(['.', '…', ' ']));
+        words.push('…');
+    }
+    doc.bold(name).say(&format!(" ({}) ", zone.clock(started))).say(&words);
     text(&doc)
 }
 

@@ -16,6 +16,8 @@ pub struct CardContext<'a> {
     pub notes_posted: bool,
     /// What the call cost, in satoshi.
     pub cost_sat: Option<u64>,
+    /// Other machines that see what is said.
+    pub seen_by: &'a [&'a str],
 }
 
 /// The card as it stands now.
@@ -27,7 +29,7 @@ pub fn card(view: &CardView, context: &CardContext<'_>) -> Value {
         doc.say(" · ").say(&fact);
     }
     if view.ended.is_none() {
-        notes_line(&mut doc, view);
+        notes_line(&mut doc, view, context.seen_by);
         keys_line(&mut doc, view);
     }
     notice(&doc)
@@ -133,7 +135,7 @@ fn phone_name(view: &CardView, phone: &PhoneView) -> String {
     if view.phones.iter().all(|p| p.label == phone.label) { "phone".into() } else { phone.label.clone() }
 }
 
-fn notes_line(doc: &mut Doc, view: &CardView) {
+fn notes_line(doc: &mut Doc, view: &CardView, seen_by: &[&str]) {
     match &view.notes {
         NotesView::Off => {}
         NotesView::Failed(cause) => {
@@ -150,6 +152,9 @@ fn notes_line(doc: &mut Doc, view: &CardView) {
             doc.say(&if heard.is_empty() { "nobody yet".into() } else { list(heard) }).say(". ");
             if !unheard.is_empty() {
                 doc.say("Not heard: ").say(&list(unheard)).say(". ");
+            }
+            if !seen_by.is_empty() {
+                doc.say(&format!("What is heard is also seen by {}. ", and(seen_by)));
             }
             doc.say("React ✅ to be heard, take it back at any time, or ");
             doc.code("!notes agree").say(" / ").code("!notes stop").say(".");

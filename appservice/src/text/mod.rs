@@ -12,15 +12,20 @@ mod doc;
 mod notes;
 mod reasons;
 mod time;
+mod todos;
 
 #[cfg(test)]
 mod tests;
 
-pub use answers::{CallLine, PolicyView, hits, list, numbers, plain_answer, policy, policy_changed, status};
+pub use answers::{
+    CallLine, PolicyView, TakenBack, asked_again, hits, list, numbers, plain_answer, policy, policy_changed, set,
+    status, taken_back_words, words,
+};
 pub use caption::{caption, not_heard, not_transcribed, taken_back};
 pub use card::{CardContext, card};
 pub use content::{MARK_CLOSE, MARK_OPEN, edit, notice, permalink, text};
 pub use doc::{Doc, clean, escape};
-pub use notes::{NotesPaper, NotesParty, notes, words_of_notes};
+pub use notes::{NotesPaper, NotesParty, day_seen_from, notes, words_of_notes};
 pub use reasons::{problem, why};
 pub use time::{Zone, duration};
+pub use todos::{TodoLine, reminder, ticked, todos};

@@ -5,10 +5,12 @@ use std::time::Duration;
 use bridge::time::UnixMillis;
 use jiff::civil::Date;
 use matrix_sdk::ruma::{OwnedUserId, RoomId};
-use models::notes::{Action, Cited, Due, Notes};
+use models::notes::{Action, Cited, Due, ItemId, Notes};
 use serde_json::{Value, json};
 
+use super::card::and;
 use super::{Doc, Zone, duration, permalink, text};
+use crate::archive::TodoState;
 use crate::journal::EventRef;
 
 /// An item has no more links than this.
@@ -35,20 +37,24 @@ pub struct NotesPaper<'a> {
     pub parties: &'a [NotesParty<'a>],
     /// When the call began.
     pub started: UnixMillis,
-    /// How long it took.
-    pub length: Duration,
+    /// How long it took; `None`: it goes on.
+    pub length: Option<Duration>,
     /// The room's time zone.
     pub zone: &'a Zone,
     /// A restart of ours cut the call off.
     pub interrupted: bool,
     /// What recognised the speech, such as `whisper base.en`.
     pub recogniser: &'a str,
+    /// Other machines that saw the words.
+    pub seen_by: &'a [&'a str],
     /// The room, for links.
     pub room: &'a RoomId,
     /// Servers that know the room, for links.
     pub via: &'a [String],
     /// The caption that shows an utterance.
     pub link: &'a dyn Fn(u64) -> Option<EventRef>,
+    /// Where the to-do of an item stands.
+    pub state: &'a dyn Fn(u32) -> Option<TodoState>,
 }
 
 /// The message: HTML and plain text of the same content, sections without content left out. Mentions who is to do something.
@@ -73,14 +79,27 @@ pub fn notes(paper: &NotesPaper<'_>) -> Value {
     section(&mut doc, "Open", notes.questions.iter().map(|q| item(paper, q)));
     section(
         &mut doc,
+        "Due",
+        notes.deadlines.iter().map(|d| {
+            let mut line = Doc::new();
+            line.say(&format!("{}{}, {}", number(d.id), d.text.trim(), when(paper, &d.due)));
+            links(paper, &mut line, &d.cites);
+            line
+        }),
+    );
+    section(
+        &mut doc,
         "Next call",
         notes.next_meeting.iter().map(|next| {
             let mut line = Doc::new();
-            line.say(&when(paper, &next.when));
+            line.say(&format!("{}{}", number(next.id), when(paper, &next.when)));
             links(paper, &mut line, &next.cites);
             line
         }),
     );
+    if !notes.names.is_empty() {
+        doc.block(&named(paper));
+    }
     doc.block(&foot(paper));
     let mut content = text(&doc);
     let owners = owners(paper);
@@ -103,7 +122,8 @@ fn head(paper: &NotesPaper<'_>) -> Doc {
         })
         .collect();
     let mut line = Doc::new();
-    line.bold(if title.is_empty() { "Notes" } else { title }).say(" · ").say(&duration(paper.length));
+    line.bold(if title.is_empty() { "Notes" } else { title }).say(" · ");
+    line.say(&paper.length.map_or_else(|| "so far".to_owned(), duration));
     if !names.is_empty() {
         line.say(" · ").say(&names.join(", "));
     }
@@ -112,8 +132,35 @@ fn head(paper: &NotesPaper<'_>) -> Doc {
 
 fn foot(paper: &NotesPaper<'_>) -> Doc {
     let mut line = Doc::new();
-    line.italic(&format!("Written by: {}, {}; on this server only.", paper.notes.written_by, paper.recogniser));
-    line.say(" ").code("!notes forget me").say(" · ").code("!notes help");
+    let place = match paper.seen_by {
+        [] => "on this server only".to_owned(),
+        hosts => format!("words seen by {}", and(hosts)),
+    };
+    line.italic(&format!("Written by: {}, {}; {place}.", paper.notes.written_by, paper.recogniser)).say(" ");
+    let fixable = paper.notes.actions.iter().map(|a| a.id).chain(paper.notes.decisions.iter().map(|d| d.id));
+    if let Some(id) = fixable.into_iter().find(|id| id.0 > 0) {
+        line.code(&format!("!notes fix {} …", id.0)).say(" · ");
+    }
+    if !paper.notes.actions.is_empty() && paper.length.is_some() {
+        line.code("!notes todo").say(" · ");
+    }
+    line.code("!notes forget me").say(" · ").code("!notes help");
+    line
+}
+
+/// What people type to mend a line.
+fn number(id: ItemId) -> String {
+    if id.0 == 0 { String::new() } else { format!("{}. ", id.0) }
+}
+
+/// Who and what was named, each once, with the place.
+fn named(paper: &NotesPaper<'_>) -> Doc {
+    let mut line = Doc::new();
+    line.bold("Named").say(" ");
+    for (n, name) in paper.notes.names.iter().enumerate() {
+        line.say(if n == 0 { "" } else { ", " }).say(&name.text);
+        links(paper, &mut line, &name.cites[..name.cites.len().min(1)]);
+    }
     line
 }
 
@@ -129,14 +176,20 @@ fn section(doc: &mut Doc, title: &str, items: impl Iterator<Item = Doc>) {
 
 fn item(paper: &NotesPaper<'_>, cited: &Cited) -> Doc {
     let mut line = Doc::new();
-    line.say(&cited.text);
+    line.say(&format!("{}{}", number(cited.id), cited.text.trim()));
     links(paper, &mut line, &cited.cites);
     line
 }
 
 fn action(paper: &NotesPaper<'_>, action: &Action) -> Doc {
     let mut line = Doc::new();
-    line.say(&format!("☐ {}: {}", action.owner.as_deref().unwrap_or("(no owner)"), action.text.trim()));
+    let mark = match (paper.state)(action.id.0) {
+        Some(TodoState::Done) => "☑",
+        Some(TodoState::Dropped) => "☒ dropped:",
+        _ => "☐",
+    };
+    let owner = action.owner.as_deref().unwrap_or("(no owner)");
+    line.say(&format!("{mark} {}{owner}: {}", number(action.id), action.text.trim()));
     if let Some(due) = &action.due {
         line.say(&format!(", by {}", when(paper, due)));
     }
@@ -148,6 +201,12 @@ fn action(paper: &NotesPaper<'_>, action: &Action) -> Doc {
 fn when(paper: &NotesPaper<'_>, due: &Due) -> String {
     let time = due.time.map(|t| t.strftime(", %H:%M").to_string()).unwrap_or_default();
     format!("{}{time} (\"{}\")", day(due.date, paper.zone.at(paper.started).date()), due.said.trim())
+}
+
+/// A day as people read it, seen from another.
+#[must_use]
+pub fn day_seen_from(date: Date, today: Date) -> String {
+    day(date, today)
 }
 
 /// `Thursday 26 November`, with the year where it is not the call's.
@@ -195,6 +254,10 @@ pub fn words_of_notes(notes: &Notes) -> String {
         parts.push(&action.text);
         parts.extend(action.due.as_ref().map(|d| d.said.as_str()));
     }
+    for deadline in &notes.deadlines {
+        parts.extend([deadline.text.as_str(), deadline.due.said.as_str()]);
+    }
+    parts.extend(notes.names.iter().map(|n| n.text.as_str()));
     parts.extend(notes.next_meeting.as_ref().map(|n| n.when.said.as_str()));
     parts.extend(notes.keywords.iter().map(String::as_str));
     parts.retain(|p| !p.trim().is_empty());

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::archive::{CallId, EffectId, Hit, HitPlace, UtteranceId};
+use crate::archive::{CallId, EffectId, Hit, HitPlace, TodoState, UtteranceId};
 use crate::desk::{AttendProblem, CardView, NotesView, PartyId, PersonView, PhoneState, PhoneView};
 use crate::journal::EventRef;
 
@@ -53,7 +53,10 @@ fn view(state: PhoneState) -> CardView {
 }
 
 fn plain(view: &CardView) -> String {
-    body(&card(view, &CardContext { zone: &berlin(), trunk: Some("office"), notes_posted: false, cost_sat: None }))
+    body(&card(
+        view,
+        &CardContext { zone: &berlin(), trunk: Some("office"), notes_posted: false, cost_sat: None, seen_by: &[] },
+    ))
 }
 
 fn body(content: &Value) -> String {
@@ -68,7 +71,7 @@ fn ended(answered: bool, outcome: CallOutcome) -> PhoneState {
 fn a_ringing_card_to_the_letter() {
     let content = card(
         &view(PhoneState::Ringing),
-        &CardContext { zone: &berlin(), trunk: Some("office"), notes_posted: false, cost_sat: None },
+        &CardContext { zone: &berlin(), trunk: Some("office"), notes_posted: false, cost_sat: None, seen_by: &[] },
     );
     assert_eq!(
         content,
@@ -109,7 +112,8 @@ fn an_ended_card_says_how_long_and_how_good() {
         mos_tenths: Some(42),
         ..view(ended(true, CallOutcome::CallerHungUp))
     };
-    let context = CardContext { zone: &berlin(), trunk: Some("office"), notes_posted: true, cost_sat: Some(412) };
+    let context =
+        CardContext { zone: &berlin(), trunk: Some("office"), notes_posted: true, cost_sat: Some(412), seen_by: &[] };
     assert_eq!(
         body(&card(&over, &context)),
         "Call with +442079460123 (Ada Lovelace) · 14:08–14:31 (23 min) · Bob, Carol, phone · sound good (MOS 4.2) · cost 412 sat · \
@@ -156,7 +160,7 @@ fn a_card_tells_what_hinders_and_what_to_do() {
 fn captions_to_the_letter() {
     let said = ["We ship on Friday".to_owned(), "if the mock-ups are there.".to_owned()];
     assert_eq!(
-        caption("Bob", after(1), &said, &berlin()),
+        caption("Bob", after(1), &said, None, &berlin()),
         json!({
             "msgtype": "m.text",
             "body": "Bob (14:09) We ship on Friday if the mock-ups are there.",
@@ -203,8 +207,6 @@ fn sample() -> Notes {
             },
         ],
         questions: vec![cited("Who tells the customers?", &[3])],
-        deadlines: Vec::new(),
-        names: Vec::new(),
         next_meeting: Some(NextMeeting {
             id: models::notes::ItemId(3),
             when: due("Saturday the second at ten", "2027-01-02", Some("10:00")),
@@ -216,7 +218,7 @@ fn sample() -> Notes {
     }
 }
 
-fn paper_of(notes_of: &Notes) -> Value {
+fn paper_of(notes_of: &Notes, seen_by: &[&str]) -> Value {
     let link = |id: u64| match id {
         1 => Some(EventRef::Event(owned_event_id!("$one"))),
         2 => Some(EventRef::Event(owned_event_id!("$two"))),
@@ -231,19 +233,21 @@ fn paper_of(notes_of: &Notes) -> Value {
             NotesParty { name: "Ada Lovelace", phone: true, heard: true, user: None },
         ],
         started: START,
-        length: Duration::from_secs(23 * 60),
+        length: Some(Duration::from_secs(23 * 60)),
         zone: &berlin(),
         interrupted: false,
         recogniser: "whisper base.en",
+        seen_by,
         room: room_id!("!room:hs"),
         via: &["hs".into()],
         link: &link,
+        state: &|item| (item == 2).then_some(TodoState::Done),
     })
 }
 
 #[test]
 fn notes_to_the_letter() {
-    let content = paper_of(&sample());
+    let content = paper_of(&sample(), &[]);
     let third = EventRef::Effect(EffectId::from_bytes([3; 16])).placeholder();
     let (one, two, three) = (
         "https://matrix.to/#/!room:hs/$one?via=hs".to_owned(),
@@ -258,13 +262,13 @@ fn notes_to_the_letter() {
              Decided\n\
              - Ship on Friday, 27 November, if the mock-ups are there. ↗ {one} ↗ {two}\n\
              To do\n\
-             - ☐ Bob: mock-ups, by Thursday 26 November (\"Thursday, end of day\") ↗ {one}\n\
-             - ☐ (no owner): ask the CFO about the budget\n\
+             - ☐ 1. Bob: mock-ups, by Thursday 26 November (\"Thursday, end of day\") ↗ {one}\n\
+             - ☑ 2. (no owner): ask the CFO about the budget\n\
              Open\n\
              - Who tells the customers? ↗ {three}\n\
              Next call\n\
-             - Saturday 2 January 2027, 10:00 (\"Saturday the second at ten\") ↗ {three}\n\
-             Written by: extractive, whisper base.en; on this server only. !notes forget me · !notes help"
+             - 3. Saturday 2 January 2027, 10:00 (\"Saturday the second at ten\") ↗ {three}\n\
+             Written by: extractive, whisper base.en; on this server only. !notes fix 1 … · !notes todo · !notes forget me · !notes help"
         )
     );
     assert_eq!(
@@ -274,13 +278,13 @@ fn notes_to_the_letter() {
              <p>The mock-ups are due on Thursday. The budget is with the CFO.</p>\
              <p><strong>Decided</strong></p><ul><li>Ship on Friday, 27 November, if the mock-ups are there. \
              <a href=\"{one}\">↗</a> <a href=\"{two}\">↗</a></li></ul>\
-             <p><strong>To do</strong></p><ul><li>☐ Bob: mock-ups, by Thursday 26 November (&quot;Thursday, end of day&quot;) \
-             <a href=\"{one}\">↗</a></li><li>☐ (no owner): ask the CFO about the budget</li></ul>\
+             <p><strong>To do</strong></p><ul><li>☐ 1. Bob: mock-ups, by Thursday 26 November (&quot;Thursday, end of day&quot;) \
+             <a href=\"{one}\">↗</a></li><li>☑ 2. (no owner): ask the CFO about the budget</li></ul>\
              <p><strong>Open</strong></p><ul><li>Who tells the customers? <a href=\"{three}\">↗</a></li></ul>\
-             <p><strong>Next call</strong></p><ul><li>Saturday 2 January 2027, 10:00 (&quot;Saturday the second at ten&quot;) \
+             <p><strong>Next call</strong></p><ul><li>3. Saturday 2 January 2027, 10:00 (&quot;Saturday the second at ten&quot;) \
              <a href=\"{three}\">↗</a></li></ul>\
              <p><em>Written by: extractive, whisper base.en; on this server only.</em> \
-             <code>!notes forget me</code> · <code>!notes help</code></p>"
+             <code>!notes fix 1 …</code> · <code>!notes todo</code> · <code>!notes forget me</code> · <code>!notes help</code></p>"
         )
     );
     assert_eq!(
@@ -291,11 +295,11 @@ fn notes_to_the_letter() {
 
 #[test]
 fn notes_leave_out_what_has_no_content() {
-    let content = paper_of(&Notes { written_by: "extractive".into(), ..Notes::default() });
+    let content = paper_of(&Notes { written_by: "extractive".into(), ..Notes::default() }, &["llm.example"]);
     assert_eq!(
         body(&content),
         "Notes · 23 min · Bob, Carol (not heard), Ada Lovelace (phone)\n\
-         Written by: extractive, whisper base.en; on this server only. !notes forget me · !notes help"
+         Written by: extractive, whisper base.en; words seen by llm.example. !notes forget me · !notes help"
     );
     assert_eq!(content["m.mentions"], json!({}));
 }
@@ -324,18 +328,81 @@ fn hits_link_to_their_messages() {
     assert!(body(&hits("x", &[], room_id!("!room:hs"), &[], &berlin())).starts_with("Nobody said \"x\""));
 }
 
+fn policy_view<'v>() -> PolicyView<'v> {
+    PolicyView {
+        notes: true,
+        live: false,
+        language: None,
+        terms: 0,
+        lines: &[],
+        recogniser: "whisper base.en",
+        writer: "extractive",
+        seen_by: &[],
+        asked_again: false,
+        set_by: Some("Bob"),
+    }
+}
+
 #[test]
 fn the_policy_is_told_in_words() {
-    let view = PolicyView { notes: true, recogniser: "whisper base.en", writer: "extractive", set_by: Some("Bob") };
-    assert!(body(&policy_changed(&view)).starts_with("Bob turned notes on. In a call I am there for all to see."));
+    let view = policy_view();
     assert!(
-        body(&policy(&PolicyView { notes: false, ..view })).starts_with("Notes are off in this room. Set by Bob.\n")
+        body(&policy_changed(&view, true, None, None))
+            .starts_with("Bob turned notes on. In a call I am there for all to see.")
     );
+    assert!(
+        body(&policy(&PolicyView { notes: false, ..view.clone() }))
+            .starts_with("Notes are off in this room. Set by Bob.\n")
+    );
+    assert_eq!(
+        body(&policy_changed(&view, false, Some(true), Some("de"))),
+        "Bob changed this room's settings. Captions come while people still speak, and may change until a sentence is finished. \
+         The language spoken here is de."
+    );
+    let lines = ["Phones: several people, told apart.".to_owned()];
+    let set = PolicyView { live: true, language: Some("auto"), terms: 2, lines: &lines, ..view };
+    assert!(body(&policy(&set)).ends_with(
+        "\nCaptions come while people still speak. The language is found out while people speak. Phones: several people, told \
+         apart. I know 2 terms of yours: !notes words."
+    ));
+}
+
+#[test]
+fn words_that_leave_the_server_are_told_wherever_people_agree() {
+    let here = "recognised by whisper base.en and the notes are written by extractive, both on this server; nothing goes elsewhere.";
+    assert!(body(&policy(&policy_view())).contains(here));
+    let hosts = ["asr.example", "llm.example"];
+    let away = PolicyView { seen_by: &hosts, writer: "llm q", recogniser: "http w", ..policy_view() };
+    let told = "recognised by http w and the notes are written by llm q. What is heard is also seen by asr.example and llm.example.";
+    for content in [policy(&away), policy_changed(&away, true, None, None)] {
+        assert!(body(&content).contains(told) && !body(&content).contains("nothing goes elsewhere"));
+    }
+    let live = CardView {
+        people: vec![person("Bob", true)],
+        since: Some(START),
+        notes: NotesView::On,
+        ..view(PhoneState::Up)
+    };
+    let context = CardContext { zone: &berlin(), trunk: None, notes_posted: false, cost_sat: None, seen_by: &hosts };
+    assert!(
+        body(&card(&live, &context)).contains("What is heard is also seen by asr.example and llm.example. React ✅")
+    );
+    let again = body(&asked_again(&PolicyView { asked_again: true, ..away.clone() }));
+    assert!(again.starts_with("Notes wait.") && again.contains("llm.example") && again.ends_with("says !notes on."));
+    let waits = body(&policy(&PolicyView { notes: false, asked_again: true, ..away }));
+    assert!(waits.contains("I hear nobody until somebody"), "{waits}");
+}
+
+#[test]
+fn a_caption_shows_unfinished_words_as_such() {
+    let said = ["One.".to_owned()];
+    assert_eq!(body(&caption("Bob", after(1), &said, Some("and we"), &berlin())), "Bob (14:09) One. and we…");
+    assert_eq!(body(&caption("Bob", after(1), &[], Some("We ship..."), &berlin())), "Bob (14:09) We ship…");
 }
 
 #[test]
 fn an_edit_has_the_new_content_and_the_fallback_for_old_clients() {
-    let new = caption("Bob", START, &["Two.".into()], &berlin());
+    let new = caption("Bob", START, &["Two.".into()], None, &berlin());
     assert_eq!(
         edit(event_id!("$first"), new.clone()),
         json!({
@@ -354,7 +421,8 @@ fn an_edit_has_the_new_content_and_the_fallback_for_old_clients() {
 fn hostile_names_and_words_stay_words() {
     let name = "Eve\u{202e}<img src=x onerror=alert(1)>\n</strong>";
     let forged = EventRef::Effect(EffectId::from_bytes([3; 16])).placeholder();
-    let content = caption(name, START, &[format!("<script>& \"quoted\" 'it' {forged}\u{0}\u{1b}[31m")], &berlin());
+    let content =
+        caption(name, START, &[format!("<script>& \"quoted\" 'it' {forged}\u{0}\u{1b}[31m")], None, &berlin());
     let html = content["formatted_body"].as_str().unwrap();
     assert_eq!(html.matches('<').count(), 2, "{html}");
     assert!(html.starts_with("<strong>Eve&lt;img src=x onerror=alert(1)&gt; &lt;/strong&gt;</strong> (14:08) &lt;script&gt;&amp; &quot;quoted&quot; &#39;it&#39;"));

@@ -5,6 +5,7 @@ use std::time::Duration;
 use bridge::time::UnixMillis;
 use jiff::Timestamp;
 use jiff::Zoned;
+use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 /// A room's time zone.
@@ -24,6 +25,19 @@ impl Zone {
             .and_then(|ms| Timestamp::from_millisecond(ms).ok())
             .unwrap_or(Timestamp::UNIX_EPOCH);
         at.to_zoned(self.0.clone())
+    }
+
+    /// The day of a moment.
+    #[must_use]
+    pub fn day(&self, at: UnixMillis) -> Date {
+        self.at(at).date()
+    }
+
+    /// Nine in the morning of a day; where the clocks skip that, the first moment after.
+    #[must_use]
+    pub fn at_nine(&self, day: Date) -> Option<UnixMillis> {
+        let at = day.at(9, 0, 0, 0).to_zoned(self.0.clone()).ok()?;
+        u64::try_from(at.timestamp().as_millisecond()).ok().map(UnixMillis)
     }
 
     /// `14:08`.

@@ -102,7 +102,7 @@ permissions: {{ '@alice:{SERVER}': user, '@mallory:{SERVER}': block }}",
             dir.path().join("data").display()
         );
         let config = Config::parse(Path::new("test.yaml"), &config, []).unwrap();
-        let http = AppState::new(&config, &registration).unwrap();
+        let http = AppState::new(&config, &registration, &appservice::metrics::Metrics::default()).unwrap();
         let app = appservice::http::router(http.clone()).into_make_service_with_connect_info::<std::net::SocketAddr>();
         let server = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
         let synapse = start_synapse(dir.path(), port, &http_url, wish.delayed_events);
