@@ -6,9 +6,9 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
-use jiff::civil::Date;
 use regex::Regex;
 
+use super::candidates::is_to_the_machine;
 use super::numbers::{self, Numbers};
 use super::sentences::{is_stop_word, split, words};
 use super::{Action, Cited, Due, Notes, Transcript, dates};
@@ -57,11 +57,13 @@ pub(crate) struct Said<'a> {
     /// How many lines hold a root.
     rarity: HashMap<String, f32>,
     speakers: HashSet<String>,
-    day: Date,
+    zone: &'a str,
+    started_ms: i64,
 }
 
 struct Line<'a> {
     id: u64,
+    start_ms: i64,
     speaker: &'a str,
     text: &'a str,
     roots: HashSet<String>,
@@ -99,11 +101,13 @@ impl<'a> Said<'a> {
         let lines: Vec<Line<'_>> = order
             .into_iter()
             .map(|u| {
-                let mut roots: HashSet<String> = words(&u.text).iter().map(|w| root(w)).collect();
+                let text = without_orders(&u.text);
+                let mut roots: HashSet<String> = words(text).iter().map(|w| root(w)).collect();
                 roots.extend(words(&u.speaker).iter().map(|w| root(w)));
-                let mut numbers = numbers::held(&u.text);
+                let mut numbers = numbers::held(text);
                 numbers.extend(numbers::held(&u.speaker));
-                Line { id: u.id, speaker: &u.speaker, text: &u.text, roots, numbers, clauses: clauses(&u.text) }
+                let clauses = clauses(text);
+                Line { id: u.id, start_ms: u.start_ms, speaker: &u.speaker, text, roots, numbers, clauses }
             })
             .collect();
         let mut rarity: HashMap<String, f32> = HashMap::new();
@@ -116,7 +120,8 @@ impl<'a> Said<'a> {
             places: lines.iter().enumerate().map(|(at, line)| (line.id, at)).collect(),
             everywhere: rarity.keys().cloned().collect(),
             speakers: transcript.utterances.iter().flat_map(|u| words(&u.speaker)).collect(),
-            day: dates::call_day(transcript.started_ms, &transcript.time_zone),
+            zone: &transcript.time_zone,
+            started_ms: transcript.started_ms,
             rarity,
             lines,
         }
@@ -235,6 +240,12 @@ impl<'a> Said<'a> {
             let word = raw.trim_matches(|c: char| !c.is_alphanumeric());
             let lower = word.to_lowercase().replace('’', "'");
             let lower = lower.strip_suffix("'s").unwrap_or(&lower).to_owned();
+            // A wrong day does harm, however it is written.
+            if dates::is_day(&lower) {
+                out.push(lower);
+                starts = raw.ends_with(['.', '!', '?', ':']);
+                continue;
+            }
             let opens = raw.starts_with(['“', '"', '‘']);
             let large = word.starts_with(char::is_uppercase) && !is_stop_word(&lower);
             let acts = || {
@@ -290,8 +301,9 @@ impl<'a> Said<'a> {
         if !self.holds(&due.said, cites) {
             return false;
         }
-        let read = |text: &str| dates::find(text, self.day).into_iter().next().map(|found| found.due);
-        let Some(understood) = read(&due.said).or_else(|| read(&format!("by {}", due.said))) else { return false };
+        let at = self.cited_lines(cites).map(|line| line.start_ms).max().unwrap_or(0);
+        let at = self.started_ms.saturating_add(at);
+        let Some(understood) = dates::resolve(&due.said, at, self.zone) else { return false };
         due.date = understood.date;
         due.time = understood.time.or(due.time);
         true
@@ -379,6 +391,13 @@ const REPORTING: &[&str] = &[
     "wants",
 ];
 
+/// The words of an utterance up to where it speaks to the machine: what was said to make notes is no evidence for them.
+fn without_orders(text: &str) -> &str {
+    let order = split(text).into_iter().find(|sentence| is_to_the_machine(sentence));
+    let from = order.map(|sentence| sentence.as_ptr() as usize - text.as_ptr() as usize);
+    &text[..from.unwrap_or(text.len())]
+}
+
 fn telling(text: &str) -> HashSet<String> {
     let all = words(text);
     all.iter().filter(|w| !is_stop_word(w) && !REPORTING.contains(&w.as_str())).map(|w| root(w)).collect()
@@ -443,3 +462,6 @@ pub(super) fn root(word: &str) -> String {
     }
     word
 }
+
+#[cfg(test)]
+mod tests;

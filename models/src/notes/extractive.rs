@@ -1,6 +1,10 @@
 //! Notes without weights: what was said, sorted and quoted.
 
-use super::{NoteWriter, Notes, Transcript, WriteError, candidates, dates, evidence, sentences, summary};
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use super::{Embed, NoteWriter, Notes, SaidUtterance, Transcript, WriteError};
+use super::{candidates, evidence, languages, merge, sentences, summary, topics};
 
 /// Draws notes by patterns and lexical centrality. Deterministic: the same transcript gives the same notes.
 #[derive(Debug, Clone, Copy, Default)]
@@ -21,39 +25,104 @@ impl NoteWriter for ExtractiveWriter {
 }
 
 impl ExtractiveWriter {
-    /// The notes of a whole call. Quick: some ms for an hour.
+    /// The notes of a whole call. Quick: some 10 ms for an hour.
     pub fn write(&self, transcript: &Transcript) -> Notes {
-        let today = dates::call_day(transcript.started_ms, &transcript.time_zone);
-        let sentences = sentences::sentences(transcript);
-        let mut speakers: Vec<String> = Vec::new();
-        for sentence in &sentences {
-            if !speakers.iter().any(|s| s == sentence.speaker) {
-                speakers.push(sentence.speaker.to_owned());
-            }
-        }
-        let found = candidates::find(&sentences, &speakers, today);
-        let telling: std::collections::HashSet<u64> = found
-            .decisions
-            .iter()
-            .flat_map(|d| d.cites.iter())
-            .chain(found.actions.iter().flat_map(|a| a.cites.iter()))
-            .copied()
-            .collect();
-        let keywords = summary::keywords(&sentences, &speakers);
-        let mut notes = Notes {
-            title: summary::title(&keywords),
-            summary: summary::summarise(&sentences, |s| if telling.contains(&s.id) { 1.4 } else { 1.0 }),
-            decisions: found.decisions,
-            actions: found.actions,
-            questions: found.questions,
-            next_meeting: found.next_meeting,
-            keywords: keywords.into_iter().map(|k| k.text).collect(),
-            written_by: self.name().to_owned(),
-            ..Notes::default()
-        };
-        evidence::keep_supported(&mut notes, transcript);
-        notes
+        write(transcript, None, self.name())
     }
+}
+
+/// As [`ExtractiveWriter`], with sentences chosen by what they mean. Slow enough to be drawn by segments: it embeds each
+/// sentence once.
+#[derive(Clone)]
+pub struct EmbeddingWriter {
+    embed: Arc<dyn Embed>,
+    name: String,
+}
+
+impl EmbeddingWriter {
+    /// `embed`: what tells how near sentences are to one another.
+    #[must_use]
+    pub fn new(embed: Arc<dyn Embed>) -> Self {
+        let name = format!("extractive + {}", embed.name());
+        Self { embed, name }
+    }
+}
+
+impl std::fmt::Debug for EmbeddingWriter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("EmbeddingWriter").field(&self.name).finish()
+    }
+}
+
+impl NoteWriter for EmbeddingWriter {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn draw(&self, part: &Transcript) -> Result<Notes, WriteError> {
+        let sentences = candidates::withhold(sentences::sentences(part));
+        let texts: Vec<&str> = sentences.iter().map(|s| s.text).collect();
+        let vectors = if texts.is_empty() { Vec::new() } else { self.embed.embed(&texts)? };
+        if vectors.len() != texts.len() {
+            let what = "not one vector for each sentence".to_owned();
+            return Err(WriteError::Unusable { writer: self.name.clone(), what });
+        }
+        Ok(write(part, Some(&vectors), &self.name))
+    }
+
+    /// Items are looked for in the whole call, sentences taken from the parts.
+    fn join(&self, whole: &Transcript, parts: &[Notes]) -> Result<Notes, WriteError> {
+        let mut notes = write(whole, None, &self.name);
+        notes.summary = merge::merge(whole, parts).summary;
+        Ok(notes)
+    }
+}
+
+fn write(transcript: &Transcript, vectors: Option<&[Vec<f32>]>, name: &str) -> Notes {
+    let sentences = candidates::withhold(sentences::sentences(transcript));
+    let mut speakers: Vec<String> = Vec::new();
+    for sentence in &sentences {
+        if !speakers.iter().any(|s| s == sentence.speaker) {
+            speakers.push(sentence.speaker.to_owned());
+        }
+    }
+    let found = candidates::find(transcript, &sentences, &speakers);
+    let telling: HashSet<u64> = found
+        .decisions
+        .iter()
+        .flat_map(|d| &d.cites)
+        .chain(found.actions.iter().flat_map(|a| &a.cites))
+        .chain(found.deadlines.iter().flat_map(|d| &d.cites))
+        .copied()
+        .collect();
+    let small = languages::small_words(sentences.iter().flat_map(|s| &s.words).map(String::as_str));
+    let keywords = summary::keywords(&sentences, &speakers, small);
+    let topics = topics_of(transcript);
+    let material = summary::Material { sentences: &sentences, topics: &topics, small, vectors };
+    let mut notes = Notes {
+        title: summary::title(&keywords),
+        summary: summary::summarise(&material, |s| if telling.contains(&s.id) { 1.4 } else { 1.0 }),
+        decisions: found.decisions,
+        actions: found.actions,
+        questions: found.questions,
+        deadlines: found.deadlines,
+        names: found.names,
+        next_meeting: found.next_meeting,
+        keywords: keywords.into_iter().map(|k| k.text).collect(),
+        written_by: name.to_owned(),
+        ..Notes::default()
+    };
+    evidence::keep_supported(&mut notes, transcript);
+    notes
+}
+
+/// Which topic each utterance is of.
+fn topics_of(transcript: &Transcript) -> HashMap<u64, usize> {
+    let mut order: Vec<&SaidUtterance> = transcript.utterances.iter().collect();
+    order.sort_by_key(|u| (u.start_ms, u.id));
+    let segments = topics::segments(&order);
+    let numbered = segments.into_iter().enumerate();
+    numbered.flat_map(|(topic, range)| order[range].iter().map(move |u| (u.id, topic))).collect()
 }
 
 #[cfg(test)]
@@ -62,7 +131,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::notes::{Due, SaidUtterance};
+    use crate::notes::Due;
 
     /// A call on Monday, 23 November 2026, 14:08 in London; an utterance each 10 s.
     fn call(said: &[(&str, &str)]) -> Transcript {

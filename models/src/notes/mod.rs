@@ -10,12 +10,14 @@ mod evidence;
 mod extractive;
 pub mod fix;
 mod items;
+mod languages;
 pub mod llm;
 mod merge;
 mod numbers;
 mod sentences;
 mod summary;
 mod taker;
+pub mod todo;
 mod topics;
 
 use std::fmt;
@@ -26,9 +28,10 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 
 pub use dates::resolve;
 pub use evidence::keep_supported;
-pub use extractive::ExtractiveWriter;
+pub use extractive::{EmbeddingWriter, ExtractiveWriter};
 pub use fix::{Change, Fix, FixError};
 pub use taker::{Done, NoteTaker, Piece};
+pub use todo::{Todo, TodoList, TodoState};
 
 #[allow(unused_imports, reason = "for writers of prose")]
 pub(crate) use {evidence::align, merge::merge};

@@ -79,8 +79,8 @@ pub(super) fn claimed(text: &str) -> Numbers {
     read(text, false)
 }
 
-/// All numbers that a text may be said to hold: as [`claimed`], and every smaller reading ("twenty twenty-six": 20, 26,
-/// 2026; "half past nine": 9, 30).
+/// All numbers that a text may be said to hold: as [`claimed`], and every other reading ("twenty twenty-six": 20, 26, 2026;
+/// "half past nine": 9, 30; "one" and "first").
 pub(super) fn held(text: &str) -> Numbers {
     read(text, true)
 }
@@ -151,9 +151,6 @@ fn close(run: &mut Vec<Token>, out: &mut Numbers, liberal: bool) {
                     (total, current) = (0, 0);
                 }
                 current += value;
-                if liberal {
-                    out.insert(value);
-                }
             }
             Token::Ten(value) => {
                 let joins = matches!(last, None | Some(Token::And | Token::Hundred | Token::Power(_)));
@@ -162,15 +159,9 @@ fn close(run: &mut Vec<Token>, out: &mut Numbers, liberal: bool) {
                     (total, current) = (0, 0);
                 }
                 current += value;
-                if liberal {
-                    out.insert(value);
-                }
             }
             Token::Hundred => current = current.max(THOUSANDTHS).saturating_mul(100),
             Token::Power(power) => {
-                if liberal && current > 0 {
-                    out.insert(current);
-                }
                 total = total.saturating_add(current.max(THOUSANDTHS).saturating_mul(power));
                 current = 0;
             }
@@ -306,7 +297,7 @@ mod tests {
         assert!(holds("half past nine", 9) && holds("half past nine", 30));
         assert!(holds("at nine thirty", 9) && holds("at nine thirty", 30));
         assert!(holds("that one", 1));
-        assert!(!holds("forty thousand", 4000));
+        assert!(!holds("forty thousand", 4000) && !holds("forty thousand", 40) && !holds("thirty-first", 30));
     }
 
     proptest! {

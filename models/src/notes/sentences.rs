@@ -103,6 +103,11 @@ pub(super) fn is_stop_word(word: &str) -> bool {
     STOP_WORDS.binary_search(&word).is_ok() || word.chars().count() < 2 || word.contains('\'')
 }
 
+/// Whether a word is one of the small words of English.
+pub(super) fn is_english_small(word: &str) -> bool {
+    STOP_WORDS.binary_search(&word).is_ok()
+}
+
 /// Sorted: it is searched by halves.
 const STOP_WORDS: &[&str] = &[
     "a",

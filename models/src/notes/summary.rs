@@ -1,14 +1,14 @@
 //! Which sentences stand for the call, and which words: lexical centrality over what was said.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::Cited;
 use super::candidates::{is_small_talk, is_to_the_machine};
 use super::evidence::stem;
 use super::sentences::{Sentence, is_stop_word, words};
 
-/// Longer calls are judged by this many of their longest sentences: the comparison is of each with each.
-const MOST: usize = 1500;
+/// No summary has more sentences than this.
+const LONGEST: usize = 8;
 
 /// A word or pair of words with how much it says.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,76 +20,54 @@ pub(super) struct Keyword {
     score: f32,
 }
 
-/// The telling words of a sentence, as stems.
-fn telling(sentence: &Sentence<'_>) -> Vec<String> {
-    sentence
-        .words
-        .iter()
-        .filter(|w| !is_stop_word(w) && !w.chars().all(|c| c.is_ascii_digit()))
-        .map(|w| stem(w))
-        .collect()
+/// What a summary is chosen from.
+pub(super) struct Material<'s, 'a> {
+    /// All sentences, in order.
+    pub(super) sentences: &'s [Sentence<'a>],
+    /// The topic of each utterance, counted from 0.
+    pub(super) topics: &'s HashMap<u64, usize>,
+    /// Small words of the call's language, beside those of English.
+    pub(super) small: &'static [&'static str],
+    /// What each sentence means, where that is known.
+    pub(super) vectors: Option<&'s [Vec<f32>]>,
 }
 
-/// Two to four sentences that are most like all others and unlike one another, in the order in which they were said.
-/// `weight` raises sentences (those that hold decisions, say). None for a call without two telling sentences.
-pub(super) fn summarise(sentences: &[Sentence<'_>], weight: impl Fn(&Sentence<'_>) -> f32) -> Vec<Cited> {
-    let mut usable: Vec<(usize, HashSet<String>)> = sentences
-        .iter()
-        .enumerate()
-        .filter(|(_, s)| s.words.len() >= 4 && s.words.len() <= 60 && !s.text.ends_with('?'))
-        .filter(|(_, s)| !is_small_talk(s) && !is_to_the_machine(s.text))
-        .map(|(at, s)| (at, telling(s).into_iter().collect::<HashSet<_>>()))
-        .filter(|(_, words)| words.len() >= 2)
-        .collect();
-    usable.sort_by_key(|(at, words)| (std::cmp::Reverse(words.len()), *at));
-    usable.truncate(MOST);
-    usable.sort_by_key(|(at, _)| *at);
-    if usable.is_empty() {
-        return Vec::new();
-    }
-    let mut rarity: HashMap<&str, f32> = HashMap::new();
-    for (_, words) in &usable {
-        for word in words {
-            *rarity.entry(word).or_default() += 1.0;
-        }
-    }
-    let count = usable.len() as f32;
-    rarity.values_mut().for_each(|n| *n = (1.0 + count / *n).ln());
-    let norm = |words: &HashSet<String>| -> f32 {
-        let mut squares: Vec<f32> = words.iter().map(|w| rarity[w.as_str()].powi(2)).collect();
-        // Sums of floats depend on their order, and a set has none.
-        squares.sort_by(f32::total_cmp);
-        squares.iter().sum::<f32>().sqrt()
-    };
-    let norms: Vec<f32> = usable.iter().map(|(_, words)| norm(words)).collect();
-    let alike = |a: usize, b: usize| -> f32 {
-        let (first, second) = (&usable[a].1, &usable[b].1);
-        let mut shared: Vec<f32> = first.intersection(second).map(|w| rarity[w.as_str()].powi(2)).collect();
-        shared.sort_by(f32::total_cmp);
-        shared.iter().sum::<f32>() / (norms[a] * norms[b]).max(1e-6)
-    };
-    let mut score: Vec<f32> = (0..usable.len())
-        .map(|a| {
-            let near: f32 = (0..usable.len()).filter(|b| *b != a).map(|b| alike(a, b)).sum();
-            let length = (usable[a].1.len() as f32).min(12.0) / 12.0;
-            (0.15 + near / count.sqrt() + 0.5 * length) * weight(&sentences[usable[a].0])
-        })
-        .collect();
-    let wanted = match usable.len() {
-        0..=5 => 2,
-        6..=20 => 3,
-        _ => 4,
+/// A sentence that may stand for the call.
+struct Choice {
+    at: usize,
+    topic: usize,
+    /// Telling stems.
+    words: BTreeSet<String>,
+    norm: f32,
+    score: f32,
+}
+
+/// Two to four sentences that are most like all others and unlike one another, in a long call one for each topic (at most
+/// eight), in the order in which they were said. `weight` raises sentences (those that hold decisions, say). None for a call
+/// without a telling sentence.
+pub(super) fn summarise(material: &Material<'_, '_>, weight: impl Fn(&Sentence<'_>) -> f32) -> Vec<Cited> {
+    let (mut choices, rarity) = choices(material);
+    centrality(&mut choices, &rarity, material, weight);
+    let topics = choices.iter().map(|c| c.topic).collect::<BTreeSet<_>>().len();
+    let wanted = match (topics, choices.len()) {
+        (0 | 1, 0..=5) => 2,
+        (0 | 1, 6..=20) => 3,
+        (0 | 1, _) => 4,
+        _ => topics.clamp(4, LONGEST),
     };
     let mut chosen: Vec<usize> = Vec::new();
-    while chosen.len() < wanted.min(usable.len()) {
-        let Some(best) = (0..usable.len())
-            .filter(|i| !chosen.contains(i))
-            .max_by(|a, b| score[*a].total_cmp(&score[*b]).then(b.cmp(a)))
-        else {
+    let mut score: Vec<f32> = choices.iter().map(|c| c.score).collect();
+    while chosen.len() < wanted.min(choices.len()) {
+        // Each topic has its say before one has a second.
+        let fresh = |i: usize| !chosen.iter().any(|c: &usize| choices[*c].topic == choices[i].topic);
+        let open: Vec<usize> = (0..choices.len()).filter(|i| !chosen.contains(i)).collect();
+        let unsaid: Vec<usize> = open.iter().copied().filter(|i| topics > 1 && fresh(*i)).collect();
+        let from = if unsaid.is_empty() { &open } else { &unsaid };
+        let Some(best) = from.iter().copied().max_by(|a, b| score[*a].total_cmp(&score[*b]).then(b.cmp(a))) else {
             break;
         };
         for (other, value) in score.iter_mut().enumerate() {
-            *value *= 1.0 - alike(best, other).min(0.95);
+            *value *= 1.0 - alike(&choices[best], &choices[other], &rarity, material).clamp(0.0, 0.95);
         }
         chosen.push(best);
     }
@@ -97,7 +75,7 @@ pub(super) fn summarise(sentences: &[Sentence<'_>], weight: impl Fn(&Sentence<'_
     chosen
         .into_iter()
         .map(|i| {
-            let sentence = &sentences[usable[i].0];
+            let sentence = &material.sentences[choices[i].at];
             Cited {
                 id: super::ItemId::default(),
                 text: format!("{}: “{}”", sentence.speaker, super::sentences::as_line(sentence.text)),
@@ -107,8 +85,92 @@ pub(super) fn summarise(sentences: &[Sentence<'_>], weight: impl Fn(&Sentence<'_
         .collect()
 }
 
+/// The sentences that say something, and how rare their words are.
+fn choices(material: &Material<'_, '_>) -> (Vec<Choice>, BTreeMap<String, f32>) {
+    let tells = |w: &&String| {
+        !is_stop_word(w) && !material.small.contains(&w.as_str()) && !w.chars().all(|c| c.is_ascii_digit())
+    };
+    let mut choices: Vec<Choice> = material
+        .sentences
+        .iter()
+        .enumerate()
+        .filter(|(_, s)| s.words.len() >= 4 && s.words.len() <= 60 && !s.text.ends_with('?'))
+        .filter(|(_, s)| !is_small_talk(s) && !is_to_the_machine(s.text))
+        .map(|(at, s)| Choice {
+            at,
+            topic: material.topics.get(&s.id).copied().unwrap_or(0),
+            words: s.words.iter().filter(tells).map(|w| stem(w)).collect(),
+            norm: 0.0,
+            score: 0.0,
+        })
+        .filter(|choice| choice.words.len() >= 2)
+        .collect();
+    let mut rarity: BTreeMap<String, f32> = BTreeMap::new();
+    for word in choices.iter().flat_map(|choice| &choice.words) {
+        *rarity.entry(word.clone()).or_default() += 1.0;
+    }
+    let count = choices.len() as f32;
+    rarity.values_mut().for_each(|n| *n = (1.0 + count / *n).ln());
+    for choice in &mut choices {
+        choice.norm = choice.words.iter().map(|w| rarity[w].powi(2)).sum::<f32>().sqrt().max(1e-6);
+    }
+    (choices, rarity)
+}
+
+/// Scores each choice by how much it is like all others. Linear in the words: the sum over all others is taken by word.
+fn centrality(
+    choices: &mut [Choice],
+    rarity: &BTreeMap<String, f32>,
+    material: &Material<'_, '_>,
+    weight: impl Fn(&Sentence<'_>) -> f32,
+) {
+    let count = choices.len() as f32;
+    let mut shares: BTreeMap<&str, f32> = BTreeMap::new();
+    for choice in choices.iter() {
+        for word in &choice.words {
+            *shares.entry(word).or_default() += 1.0 / choice.norm;
+        }
+    }
+    let mut middle: Vec<f32> = Vec::new();
+    for vector in material.vectors.iter().flat_map(|all| choices.iter().filter_map(|c| all.get(c.at))) {
+        middle.resize(middle.len().max(vector.len()), 0.0);
+        middle.iter_mut().zip(vector).for_each(|(sum, value)| *sum += value / count);
+    }
+    let scores: Vec<f32> = choices
+        .iter()
+        .map(|choice| {
+            let sentence = &material.sentences[choice.at];
+            let all: f32 =
+                choice.words.iter().map(|w| rarity[w].powi(2) * shares[w.as_str()]).sum::<f32>() / choice.norm;
+            let near = (all - 1.0).max(0.0) / count.sqrt();
+            let sense =
+                material.vectors.and_then(|all| all.get(choice.at)).map_or(0.0, |v| super::topics::cosine(v, &middle));
+            let length = (choice.words.len() as f32).min(12.0) / 12.0;
+            // "It only needs that" cannot stand alone.
+            let alone = if LEANS.contains(&sentence.words[0].as_str()) { 0.75 } else { 1.0 };
+            (0.15 + near + sense.max(0.0) + 0.5 * length) * weight(sentence) * alone
+        })
+        .collect();
+    choices.iter_mut().zip(scores).for_each(|(choice, score)| choice.score = score);
+}
+
+/// First words of sentences that lean on the one before.
+const LEANS: &[&str] = &[
+    "it", "it's", "that", "that's", "this", "they", "they're", "he", "she", "and", "but", "those", "these", "which",
+    "or", "because",
+];
+
+fn alike(a: &Choice, b: &Choice, rarity: &BTreeMap<String, f32>, material: &Material<'_, '_>) -> f32 {
+    let shared: f32 = a.words.intersection(&b.words).map(|w| rarity[w].powi(2)).sum();
+    let lexical = shared / (a.norm * b.norm);
+    match material.vectors.and_then(|all| Some((all.get(a.at)?, all.get(b.at)?))) {
+        Some((first, second)) => lexical.max(super::topics::cosine(first, second)),
+        None => lexical,
+    }
+}
+
 /// The most telling words and pairs, best first, at most eight. Names of the speakers are none.
-pub(super) fn keywords(sentences: &[Sentence<'_>], speakers: &[String]) -> Vec<Keyword> {
+pub(super) fn keywords(sentences: &[Sentence<'_>], speakers: &[String], small: &[&str]) -> Vec<Keyword> {
     let names: HashSet<String> = speakers.iter().flat_map(|s| words(s)).collect();
     // stem -> (count, first position, as written)
     let mut single: BTreeMap<String, (usize, usize, String)> = BTreeMap::new();
@@ -119,6 +181,9 @@ pub(super) fn keywords(sentences: &[Sentence<'_>], speakers: &[String]) -> Vec<K
         for word in &sentence.words {
             position += 1;
             let tells = !is_stop_word(word)
+                && !small.contains(&word.as_str())
+                && super::numbers::held(word).is_empty()
+                && !super::dates::is_calendar(word)
                 && word.chars().count() > 2
                 && !word.chars().any(|c| c.is_ascii_digit())
                 && !names.contains(word)

@@ -91,6 +91,25 @@ pub(super) fn end(open: &[Unit]) -> Option<usize> {
     best(&|_| true, 0.3).map(|(at, _)| at).or_else(|| gaps.iter().find(|gap| gap.1 >= SHORTEST).map(|gap| gap.0))
 }
 
+/// All topics of what was said, in order; the last one may be short.
+pub(super) fn segments(utterances: &[&SaidUtterance]) -> Vec<std::ops::Range<usize>> {
+    let units: Vec<Unit> = utterances.iter().map(|u| Unit::new(u, None)).collect();
+    let (mut out, mut from, mut length) = (Vec::new(), 0, 1);
+    while from + length <= units.len() {
+        match end(&units[from..from + length]) {
+            Some(at) => {
+                out.push(from..from + at);
+                (from, length) = (from + at, 1);
+            }
+            None => length += 1,
+        }
+    }
+    if from < units.len() {
+        out.push(from..units.len());
+    }
+    out
+}
+
 /// How alike the words on both sides of a gap are, 0 to 1.
 fn cohesion(units: &[Unit], at: usize) -> f32 {
     let left = block(units[..at].iter().rev());

@@ -1,8 +1,6 @@
 //! From what a model wrote to notes that rest on what was said: numbers become ids, words become dates, and what the
 //! utterances do not bear is dropped.
 
-use jiff::civil::Date;
-
 use super::answer::{Dated, Doing, Drawn, Line, Next, Wrong, one_line};
 use crate::notes::evidence::Said;
 use crate::notes::merge::same;
@@ -93,12 +91,11 @@ pub(super) fn rest_on(lines: &[Line], known: &[&[u64]], whole: &Transcript) -> V
 struct Ground<'a> {
     shown: &'a Transcript,
     said: Said<'a>,
-    today: Date,
 }
 
 impl<'a> Ground<'a> {
     fn new(shown: &'a Transcript) -> Self {
-        Self { shown, said: Said::new(shown), today: dates::call_day(shown.started_ms, &shown.time_zone) }
+        Self { shown, said: Said::new(shown) }
     }
 
     fn ids(&self, numbers: &[u64]) -> Vec<u64> {
@@ -201,11 +198,14 @@ impl<'a> Ground<'a> {
         let is_near =
             |id: &u64| cites.iter().any(|c| place(*c).zip(place(*id)).is_some_and(|(a, b)| a.abs_diff(b) <= NEAR));
         cites.iter().chain(more.iter().filter(|id| is_near(id))).find_map(|id| {
-            let text = &self.shown.utterances.iter().find(|u| u.id == *id)?.text;
-            let found = dates::find(text, self.today).into_iter().find(|found| {
-                let said = words(&found.due.said);
-                said.iter().all(|w| given.contains(w)) || given.iter().all(|w| said.contains(w))
-            })?;
+            let utterance = self.shown.utterances.iter().find(|u| u.id == *id)?;
+            let said_at = self.shown.started_ms.saturating_add(utterance.start_ms);
+            let found = dates::find(&utterance.text, dates::moment(said_at, &self.shown.time_zone)).into_iter().find(
+                |found| {
+                    let said = words(&found.due.said);
+                    said.iter().all(|w| given.contains(w)) || given.iter().all(|w| said.contains(w))
+                },
+            )?;
             Some((found.due, vec![*id]))
         })
     }

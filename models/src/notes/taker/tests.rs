@@ -376,3 +376,54 @@ proptest! {
         }
     }
 }
+
+/// Sentences that share a word are near one another.
+struct ByLetter;
+
+impl Embed for ByLetter {
+    fn name(&self) -> &'static str {
+        "letters"
+    }
+
+    fn embed(&self, sentences: &[&str]) -> Result<Vec<Vec<f32>>, WriteError> {
+        let vector = |s: &&str| (b'a'..=b'z').map(|c| s.bytes().filter(|b| *b == c).count() as f32 + 0.1).collect();
+        Ok(sentences.iter().map(vector).collect())
+    }
+}
+
+#[test]
+fn embeddings_help_and_their_failure_does_no_harm() {
+    struct Broken;
+    impl Embed for Broken {
+        fn name(&self) -> &'static str {
+            "broken"
+        }
+        fn embed(&self, _: &[&str]) -> Result<Vec<Vec<f32>>, WriteError> {
+            Err(WriteError::Failed { writer: "broken".into(), what: "no library".into() })
+        }
+    }
+    for (embed, by) in [
+        (Arc::new(ByLetter) as Arc<dyn Embed>, "extractive + letters"),
+        (Arc::new(Broken) as Arc<dyn Embed>, "extractive"),
+    ] {
+        let writer = Arc::new(super::super::EmbeddingWriter::new(embed.clone()));
+        let mut taker = taker(vec![writer]).with_embedder(embed);
+        for utterance in hour().into_iter().take(150) {
+            taker.add(utterance);
+            taker.work();
+        }
+        while taker.work() {}
+        let notes = taker.finish(None);
+        assert_eq!(notes.written_by, by);
+        assert!((2..=8).contains(&notes.summary.len()), "{}", notes.summary.len());
+    }
+}
+
+#[test]
+fn a_long_call_is_summed_up_topic_by_topic() {
+    let mut taker = taker(vec![]);
+    hour().into_iter().take(120).for_each(|u| taker.add(u));
+    let notes = taker.finish(None);
+    let topics: HashSet<u64> = notes.summary.iter().map(|s| (s.cites[0] - 1) / 20).collect();
+    assert!(topics.len() >= 5 && notes.summary.len() <= 8, "{topics:?}");
+}

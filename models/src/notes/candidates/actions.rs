@@ -1,0 +1,544 @@
+//! Things to do: who takes on what until when, and how later words change it.
+
+use std::collections::HashSet;
+
+use super::super::evidence::root;
+use super::super::sentences::{is_stop_word, words};
+use super::super::{Action, Due, ItemId};
+use super::patterns::{I_DO, THANKS, TRIGGER, WE_DO, WHO_DOES, WILL_NOT};
+use super::{ANSWER_MS, Call, Drawn, REACH, cites, in_common, is_question};
+
+/// Verbs behind a trigger that promise nothing.
+const IDLE: &[&str] = &[
+    "be",
+    "see",
+    "think",
+    "say",
+    "have",
+    "know",
+    "hear",
+    "understand",
+    "imagine",
+    "guess",
+    "remember",
+    "believe",
+    "hope",
+    "admit",
+    "assume",
+    "never",
+    "not",
+    "wait",
+    "hold",
+    "stay",
+    "go",
+    "like",
+    "love",
+    "need",
+    "want",
+    "agree",
+    "start",
+    "begin",
+    "repeat",
+    "explain",
+    "speak",
+    "feel",
+    "mean",
+    "accept",
+    "recognize",
+    "recognise",
+    "only",
+    "always",
+    "live",
+    "die",
+    "miss",
+    "listen",
+    "pass",
+    "mute",
+    "unmute",
+    "come",
+    "keep",
+    "stop",
+    "actually",
+    "probably",
+    "get",
+    "give",
+    "lower",
+    "raise",
+    "let",
+    "don't",
+    "excuse",
+    "forgive",
+    "survive",
+    "manage",
+    "leave",
+    "buy",
+    "lose",
+    "win",
+    "regret",
+    "forget",
+];
+/// The same verbs with what makes them a promise.
+const IDLE_UNLESS: &[(&str, &[&str])] = &[
+    ("keep", &["you", "track", "notes", "them"]),
+    ("speak", &["to", "with"]),
+    ("start", &["the", "writing", "with", "working", "on"]),
+    ("stop", &["the"]),
+    ("explain", &["it", "this", "that", "the"]),
+    ("come", &["back", "up", "over", "by"]),
+    ("pass", &["it", "this", "that", "the"]),
+    ("have", &["it", "that", "them", "the", "this", "somebody", "someone", "a", "my", "our"]),
+    ("go", &["through", "over", "back", "to", "and"]),
+    ("get", &["the", "a", "an", "it", "them", "back", "in", "you", "some", "two", "three"]),
+    ("give", &["the", "it", "them", "him", "her", "a", "you"]),
+    ("let", &["you", "them", "him", "her", "everyone"]),
+    ("leave", &["the", "it", "them"]),
+    ("buy", &["the", "a", "an", "some", "it", "them", "two", "new"]),
+    ("lower", &["the"]),
+    ("raise", &["the", "it", "a"]),
+    ("wait", &["for", "until"]),
+    ("be", &["there", "at", "on"]),
+    ("see", &["if", "whether", "to", "what"]),
+];
+
+/// Words that stand for what was named before.
+const REFERS: &[&str] = &["it", "them", "that", "this"];
+
+impl Call<'_, '_> {
+    /// What a sentence says is to be done.
+    pub(super) fn actions(&self, at: usize) -> Vec<Drawn<Action>> {
+        let sentence = &self.sentences[at];
+        let triggers: Vec<_> = TRIGGER.captures_iter(sentence.text).collect();
+        let mut out: Vec<Drawn<Action>> = Vec::new();
+        for (index, trigger) in triggers.iter().enumerate() {
+            let (Some(whole), Some(verb)) = (trigger.get(0), trigger.name("verb")) else { continue };
+            let end =
+                triggers.get(index + 1).and_then(|next| next.get(0)).map_or(sentence.text.len(), |next| next.start());
+            let clause = without_why(&sentence.text[verb.start()..end]);
+            let end = verb.start() + clause.len();
+            let found = self.dates[at].iter().find(|f| f.range.start >= verb.start() && f.range.end <= end);
+            let clause_words = words(clause);
+            if clause_words.len() < 2
+                || promises_nothing(&clause_words, found.is_some())
+                || is_condition(&sentence.text[..whole.start()])
+            {
+                continue;
+            }
+            let mut ids = vec![sentence.id];
+            let Some(owner) = self.owner(at, index, trigger, clause, found.is_some(), &mut ids) else { continue };
+            let local = found.map(|f| f.range.start - verb.start()..f.range.end - verb.start());
+            let text = without_due(clause, local, owner.as_deref(), self.speakers);
+            if words(&text).len() < 2 && found.is_none() || words(&text).is_empty() {
+                continue;
+            }
+            let mut due = found.map(|f| f.due.clone());
+            if due.is_none() && index + 1 == triggers.len() {
+                due = self.due_behind(at, &mut ids);
+            }
+            let by = owner.clone().unwrap_or_default();
+            let topic = self.topic(&text, at);
+            let item = Action { id: ItemId::default(), text, owner, due, cites: cites(&ids) };
+            out.push(Drawn { item, at, topic, by, withdrawn: false });
+        }
+        if out.is_empty() {
+            out.extend(self.taken_on(at));
+        }
+        out
+    }
+
+    /// Whose it is: `Some(None)` nobody's, `None` if it is no action at all.
+    fn owner(
+        &self,
+        at: usize,
+        index: usize,
+        trigger: &regex::Captures<'_>,
+        clause: &str,
+        dated: bool,
+        ids: &mut Vec<u64>,
+    ) -> Option<Option<String>> {
+        let sentence = &self.sentences[at];
+        let agreed = self.agreement(at);
+        if trigger.name("me").is_some() {
+            return (!(is_question(sentence) && index == 0)).then(|| Some(sentence.speaker.to_owned()));
+        }
+        if trigger.name("can").is_some() {
+            // An offer counts once it is taken, or has its day.
+            let thanked = self.replies(at).next().filter(|reply| THANKS.is_match(reply.text));
+            let taken = agreed.or(thanked).filter(|_| !is_question(sentence));
+            ids.extend(taken.map(|reply| reply.id));
+            return (taken.is_some() || dated && !is_question(sentence)).then(|| Some(sentence.speaker.to_owned()));
+        }
+        if trigger.name("you").is_some() || trigger.name("please").is_some() {
+            // A name behind the request names who is asked; else it is whose who says yes.
+            let named = named_at_end(clause, self.speakers).or_else(|| self.named_at_start(at, trigger));
+            let answers = agreed.map(|reply| (reply.id, reply.speaker)).or_else(|| self.takes_up(at, clause));
+            if named.is_none() && answers.is_none() {
+                return None;
+            }
+            // "Could you put it there?" – "Sure, I'll add the addendum": the answer says it better.
+            let refers = words(clause).get(1).is_some_and(|w| REFERS.contains(&w.as_str()));
+            if refers
+                && agreed.is_some_and(|reply| TRIGGER.captures(reply.text).is_some_and(|t| t.name("me").is_some()))
+            {
+                return None;
+            }
+            let refused = named.is_some() && self.replies(at).next().is_some_and(|r| WILL_NOT.is_match(r.text));
+            if refused {
+                return None;
+            }
+            ids.extend(answers.map(|(id, _)| id));
+            return Some(named.or_else(|| answers.map(|(_, speaker)| speaker.to_owned())));
+        }
+        if let Some(name) = trigger.name("name") {
+            let person = self.person(name.as_str(), trigger.name("verb").map_or("", |v| v.as_str()))?;
+            ids.extend(agreed.filter(|reply| reply.speaker == person).map(|reply| reply.id));
+            return Some(Some(person));
+        }
+        (!is_question(sentence)).then_some(None)
+    }
+
+    /// "I will send you the confirmation" in answer to "can you send me the confirmation".
+    fn takes_up(&self, at: usize, clause: &str) -> Option<(u64, &str)> {
+        let asked = self.topic(clause, at);
+        let reply = self.replies(at).next()?;
+        let trigger = TRIGGER.captures(reply.text).filter(|t| t.name("me").is_some())?;
+        let taken = self.topic(&reply.text[trigger.get(0)?.start()..], at);
+        (in_common(&asked, &taken) >= 0.5).then_some((reply.id, reply.speaker))
+    }
+
+    /// "Who tells marketing?" "I will."
+    fn taken_on(&self, at: usize) -> Option<Drawn<Action>> {
+        let sentence = &self.sentences[at];
+        if !I_DO.is_match(sentence.text) {
+            return None;
+        }
+        let asked_at = (at.saturating_sub(3)..at).rev().find(|i| {
+            let asked = &self.sentences[*i];
+            asked.speaker != sentence.speaker && is_question(asked) && sentence.start_ms - asked.start_ms <= ANSWER_MS
+        })?;
+        let asked = &self.sentences[asked_at];
+        let who = WHO_DOES.captures(asked.text)?;
+        let verb = who.name("verb")?;
+        let text = asked.text[verb.start()..].trim_end_matches(['?', ' ']);
+        if promises_nothing(&words(text), false) || words(text).len() < 2 {
+            return None;
+        }
+        let due = self.dates[asked_at].first().map(|f| f.due.clone());
+        // "Answers" is "answer" for whoever does it.
+        let plain =
+            verb.as_str().strip_suffix('s').filter(|v| v.len() > 2 && !v.ends_with('s')).unwrap_or(verb.as_str());
+        let text = format!("{plain}{}", &text[verb.len()..]);
+        let topic = self.topic(&text, asked_at);
+        let owner = Some(sentence.speaker.to_owned());
+        let item = Action { id: ItemId::default(), text, owner, due, cites: cites(&[asked.id, sentence.id]) };
+        Some(Drawn { item, at, topic, by: sentence.speaker.to_owned(), withdrawn: false })
+    }
+
+    /// Adds what is to be done. What says the same of the same person is one; the last word on day and person wins.
+    pub(super) fn take_on(&self, actions: &mut Vec<Drawn<Action>>, new: Drawn<Action>) {
+        let verb = |text: &str| words(text).first().map(|v| root(v)).unwrap_or_default();
+        let new_verb = verb(&new.item.text);
+        let refers = words(&new.item.text).get(1).is_some_and(|w| REFERS.contains(&w.as_str()));
+        let same_person = |old: &Drawn<Action>| old.by.is_empty() || new.by.is_empty() || old.by == new.by;
+        let found = actions.iter_mut().rev().find(|old| {
+            let near = new.at - old.at <= 2 * REACH;
+            let common = in_common(&old.topic, &new.topic);
+            let same_verb = verb(&old.item.text) == new_verb;
+            // "Send it on Tuesday" behind "send the press kit on Monday".
+            let again = refers && same_verb && same_person(old) && near;
+            let same =
+                same_person(old) && !new.topic.is_empty() && (common >= 0.99 && (new.topic.len() > 1 || same_verb));
+            // "Somebody has to collect her" – "I'll collect Nana on the 23rd."
+            let takes_up = old.by.is_empty() && same_verb && near && !is_common(&new_verb);
+            // "Ruth, can you do the forum?" behind "who answers questions in the forum?" – "I will."
+            let hands_over = near && new_verb == "do" && common >= 0.99;
+            again || same || takes_up || hands_over
+        });
+        let Some(old) = found else {
+            actions.push(new);
+            return;
+        };
+        old.withdrawn = false;
+        old.item.cites = cites(&[old.item.cites.as_slice(), &new.item.cites].concat());
+        if !new.by.is_empty() {
+            old.item.owner = new.item.owner.clone();
+            old.by.clone_from(&new.by);
+        }
+        old.item.due = new.item.due.clone().or(old.item.due.take());
+        let telling = |topic: &HashSet<String>| topic.len();
+        if !refers && telling(&new.topic) > telling(&old.topic) {
+            (old.item.text, old.topic) = (new.item.text, new.topic);
+        }
+        old.at = new.at;
+    }
+
+    /// "I won't oil it", "I can't send the press kit on Monday".
+    pub(super) fn will_not(&self, at: usize, actions: &mut [Drawn<Action>]) {
+        let sentence = &self.sentences[at];
+        for refusal in WILL_NOT.captures_iter(sentence.text) {
+            let verb = root(&refusal["verb"].to_lowercase());
+            let old = actions.iter_mut().rev().find(|old| {
+                old.at < at
+                    && !old.withdrawn
+                    && old.by == sentence.speaker
+                    && words(&old.item.text).first().map(|v| root(v)) == Some(verb.clone())
+            });
+            if let Some(old) = old {
+                old.withdrawn = true;
+            }
+        }
+    }
+
+    /// "By Thursday." said by the same speaker right behind.
+    fn due_behind(&self, at: usize, ids: &mut Vec<u64>) -> Option<Due> {
+        let next = self
+            .sentences
+            .get(at + 1)
+            .filter(|s| s.speaker == self.sentences[at].speaker && s.words.len() <= 7 && !is_question(s))?;
+        if TRIGGER.is_match(next.text) || WE_DO.is_match(next.text) {
+            return None;
+        }
+        let found = self.dates[at + 1].first()?;
+        let rest = next.words.len().saturating_sub(words(&found.due.said).len());
+        if rest > 3 {
+            return None;
+        }
+        ids.push(next.id);
+        Some(found.due.clone())
+    }
+
+    /// "Ruth, can you …": the speaker whose name stands right before the request.
+    fn named_at_start(&self, at: usize, trigger: &regex::Captures<'_>) -> Option<String> {
+        let before = &self.sentences[at].text[..trigger.get(0)?.start()];
+        let name = before.trim_end().strip_suffix(',')?;
+        let last = words(name).pop()?;
+        self.speakers.iter().find(|s| words(s).contains(&last)).cloned()
+    }
+
+    /// Who a name in front of "will" is: someone in the call, or someone else whose name is never written small in this
+    /// call and who is to do what persons do.
+    fn person(&self, name: &str, verb: &str) -> Option<String> {
+        let parts = words(name);
+        if let Some(speaker) = self.speakers.iter().find(|s| {
+            let speaker = words(s);
+            parts.iter().all(|part| speaker.contains(part))
+        }) {
+            return Some(speaker.clone());
+        }
+        let first = name.split(' ').next()?;
+        let lower = first.to_lowercase();
+        let is_word = is_stop_word(&lower)
+            || NOBODY.contains(&lower.as_str())
+            || self.transcript.terms.iter().any(|term| term.eq_ignore_ascii_case(name))
+            || self.sentences.iter().any(|s| s.text.split(|c: char| !c.is_alphanumeric()).any(|w| w == lower));
+        (!is_word && PERSON_DOES.contains(&verb.to_lowercase().as_str())).then(|| name.to_owned())
+    }
+}
+
+const NOBODY: &[&str] = &[
+    "nobody",
+    "everybody",
+    "people",
+    "customers",
+    "it",
+    "this",
+    "that",
+    "somebody",
+    "someone",
+    "please",
+    "then",
+    "they",
+];
+
+/// Verbs that show that a capital letter in front of "will" is a person of whom something is wanted.
+const PERSON_DOES: &[&str] = &[
+    "send",
+    "write",
+    "call",
+    "prepare",
+    "fix",
+    "check",
+    "review",
+    "book",
+    "order",
+    "update",
+    "email",
+    "mail",
+    "finish",
+    "share",
+    "draft",
+    "schedule",
+    "organise",
+    "organize",
+    "add",
+    "deliver",
+    "test",
+    "deploy",
+    "create",
+    "follow",
+    "bring",
+    "pay",
+    "confirm",
+    "contact",
+    "arrange",
+    "find",
+    "handle",
+    "post",
+    "publish",
+    "sign",
+    "upload",
+    "merge",
+    "build",
+    "design",
+    "translate",
+    "present",
+    "document",
+    "collect",
+    "set",
+    "look",
+    "make",
+    "take",
+    "get",
+    "buy",
+    "ask",
+    "tell",
+    "do",
+    "ring",
+    "repair",
+    "install",
+    "clean",
+    "cook",
+    "drive",
+    "pick",
+    "print",
+    "read",
+    "talk",
+    "speak",
+    "visit",
+    "help",
+    "investigate",
+    "run",
+    "rotate",
+    "restore",
+    "move",
+    "change",
+    "cut",
+    "record",
+    "file",
+    "submit",
+    "measure",
+    "replace",
+    "inspect",
+];
+
+/// Too common to tell two actions apart.
+fn is_common(verb: &str) -> bool {
+    ["do", "make", "take", "get", "have", "send", "ask", "tell", "call", "put", "check"].contains(&verb)
+}
+
+/// What stands before makes it a mere thought: "if I'll…", "he said Bob will…".
+fn is_condition(before: &str) -> bool {
+    let before = before.to_lowercase();
+    let ends = [
+        "if ",
+        "unless ",
+        "when ",
+        "whether ",
+        "think ",
+        "thought ",
+        "hope ",
+        "said ",
+        "says ",
+        "as soon as ",
+        "until ",
+        "what ",
+        "how ",
+        "maybe ",
+        "perhaps ",
+        "told me ",
+        "in case ",
+        "suppose ",
+        "that ",
+        "why ",
+        "where ",
+        "who ",
+        "sure ",
+    ];
+    let starts = ["if ", "unless ", "in case ", "as long as ", "suppose ", "and if ", "but if ", "so if "];
+    ends.iter().any(|w| before.ends_with(w) && *w != "that ") || starts.iter().any(|w| before.starts_with(w))
+}
+
+fn promises_nothing(clause: &[String], dated: bool) -> bool {
+    let Some(verb) = clause.first().map(String::as_str) else { return true };
+    let object = clause.get(1).map_or("", String::as_str);
+    if let Some((_, objects)) = IDLE_UNLESS.iter().find(|(idle, _)| *idle == verb) {
+        return !objects.contains(&object) || (verb == "be" && !dated);
+    }
+    match verb {
+        "do" => ["that", "it", "so", "this", "my"].contains(&object) && clause.len() < 4 || object == "my",
+        "tell" => (object == "you" && !dated && clause.len() < 5) || object == "me",
+        "ask" => ["you", "again", "that", "this", "if", "why"].contains(&object) || clause.len() < 2,
+        "take" => ["that", "it"].contains(&object) && clause.len() < 3 && !dated,
+        _ => {
+            IDLE.contains(&verb) || (object == "me" && ["hear", "see", "give", "let", "excuse", "tell"].contains(&verb))
+        }
+    }
+}
+
+/// "…, it's on our way" says why, not what.
+fn without_why(clause: &str) -> &str {
+    let whys = [
+        ", it ",
+        ", it's ",
+        ", they ",
+        ", because ",
+        " because ",
+        ", but ",
+        ", that's ",
+        ", since ",
+        ", so ",
+        ", he ",
+        ", she ",
+    ];
+    let end = whys.iter().filter_map(|why| clause.find(why)).filter(|at| words(&clause[..*at]).len() >= 2).min();
+    &clause[..end.unwrap_or(clause.len())]
+}
+
+/// The clause without its date where that ends it, without trailing names, joining words and stops.
+fn without_due(clause: &str, due: Option<std::ops::Range<usize>>, owner: Option<&str>, speakers: &[String]) -> String {
+    let mut text = clause.to_owned();
+    if let Some(range) = due {
+        let rest = words(&clause[range.end..]);
+        let joining = ["and", "then", "so", "please", "but", "ok", "okay"];
+        if rest.iter().all(|w| joining.contains(&w.as_str())) {
+            text.truncate(range.start);
+        }
+    }
+    loop {
+        let before = text.len();
+        text.truncate(text.trim_end_matches([' ', ',', '.', ';', '!', '?', '-', '–', ':']).len());
+        let last = words(&text).pop().unwrap_or_default();
+        let is_owner = owner.is_some_and(|o| words(o).contains(&last))
+            && text.contains(',')
+            && named_at_end(&text, speakers).is_some();
+        if is_owner || ["and", "but", "then", "so", "or", "please", "while"].contains(&last.as_str()) {
+            let cut = text.rfind(|c: char| c.is_whitespace() || c == ',').unwrap_or(0);
+            text.truncate(cut);
+        }
+        if text.len() == before {
+            return text;
+        }
+    }
+}
+
+/// "…, Bob?": the speaker whose name ends the clause after a comma.
+fn named_at_end(clause: &str, speakers: &[String]) -> Option<String> {
+    let (_, last) = clause.rsplit_once(',')?;
+    let last = words(last);
+    speakers
+        .iter()
+        .find(|name| {
+            let parts = words(name);
+            !last.is_empty() && last.len() <= parts.len() && last.iter().all(|word| parts.contains(word))
+        })
+        .cloned()
+}

@@ -1,0 +1,190 @@
+//! What a sentence may be: a decision, something to do, a deadline, a question, an appointment, a name. Patterns over what
+//! was said, with what others answered and with what was said later: the last word wins, and both are cited.
+
+mod actions;
+mod decisions;
+mod names;
+mod patterns;
+mod questions;
+
+use std::collections::HashSet;
+
+use super::dates::{self, Found as FoundDate};
+use super::evidence::root;
+use super::sentences::{Sentence, is_stop_word, words};
+use super::{Action, Cited, Deadline, Due, Name, NextMeeting, Transcript};
+use patterns::{BUT, SMALL_TALK, TO_THE_MACHINE, YES};
+
+/// All that was found in a transcript, each kind in the order of the call.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    pub(super) decisions: Vec<Cited>,
+    pub(super) actions: Vec<Action>,
+    pub(super) questions: Vec<Cited>,
+    pub(super) deadlines: Vec<Deadline>,
+    pub(super) names: Vec<Name>,
+    pub(super) next_meeting: Option<NextMeeting>,
+}
+
+/// How many sentences of others behind one are looked at for an answer.
+const ANSWERS: usize = 3;
+/// How long one waits for an answer, in ms.
+const ANSWER_MS: i64 = 30_000;
+/// How far back "it" and "that" reach, in sentences.
+const REACH: usize = 10;
+
+/// Whether words are meant for whoever writes the notes. They stay in the transcript and go nowhere else.
+pub(crate) fn is_to_the_machine(text: &str) -> bool {
+    TO_THE_MACHINE.is_match(text)
+}
+
+/// Leaves out what is meant for the machine: such sentences and what the same utterance says behind them.
+pub(super) fn withhold<'a>(sentences: Vec<Sentence<'a>>) -> Vec<Sentence<'a>> {
+    let mut tainted: HashSet<u64> = HashSet::new();
+    sentences
+        .into_iter()
+        .filter(|sentence| {
+            if is_to_the_machine(sentence.text) {
+                tainted.insert(sentence.id);
+            }
+            !tainted.contains(&sentence.id)
+        })
+        .collect()
+}
+
+/// Whether a sentence is greeting, thanks or a test of the line.
+pub(super) fn is_small_talk(sentence: &Sentence<'_>) -> bool {
+    SMALL_TALK.is_match(sentence.text)
+}
+
+/// A call as its candidates are looked for: sentences in order without those for the machine.
+struct Call<'s, 'a> {
+    sentences: &'s [Sentence<'a>],
+    /// Names of those in the call.
+    speakers: &'s [String],
+    /// The dates in each sentence.
+    dates: Vec<Vec<FoundDate>>,
+    transcript: &'s Transcript,
+}
+
+/// Something found, with what later sentences need to find it again.
+struct Drawn<T> {
+    item: T,
+    /// Sentence.
+    at: usize,
+    /// Telling roots without those of its date.
+    topic: HashSet<String>,
+    /// Who said it or took it on.
+    by: String,
+    /// Taken back; may be revived by "I'll do it on Monday instead".
+    withdrawn: bool,
+}
+
+/// Looks through all sentences (in order, see [`withhold`]). `speakers`: the names of those in the call.
+pub(super) fn find(transcript: &Transcript, sentences: &[Sentence<'_>], speakers: &[String]) -> Found {
+    let dates = sentences
+        .iter()
+        .map(|s| {
+            let at = transcript.started_ms.saturating_add(s.start_ms);
+            dates::find(s.text, dates::moment(at, &transcript.time_zone))
+        })
+        .collect();
+    let call = Call { sentences, speakers, dates, transcript };
+    let mut actions: Vec<Drawn<Action>> = Vec::new();
+    let mut decisions: Vec<Drawn<Cited>> = Vec::new();
+    let mut deadlines: Vec<Drawn<Deadline>> = Vec::new();
+    let mut meeting: Option<Drawn<NextMeeting>> = None;
+    let mut questions: Vec<Cited> = Vec::new();
+    for at in 0..sentences.len() {
+        call.take_back(at, &mut decisions, &mut actions);
+        if let Some(next) = call.next_meeting(at) {
+            meeting = Some(decisions::later(meeting.take(), next, &call));
+            continue;
+        }
+        if call.rescheduled(at, &mut decisions, &mut actions, &mut deadlines, &mut meeting) {
+            continue;
+        }
+        if let Some(decision) = call.decision(at) {
+            call.decide(&mut decisions, decision);
+            continue;
+        }
+        let found = call.actions(at);
+        if found.is_empty() {
+            if let Some(deadline) = call.deadline(at) {
+                decisions::note_deadline(&mut deadlines, deadline);
+            } else {
+                call.question(at, &mut questions);
+            }
+        }
+        for action in found {
+            call.take_on(&mut actions, action);
+        }
+    }
+    Found {
+        decisions: decisions.into_iter().filter(|d| !d.withdrawn).map(|d| d.item).collect(),
+        names: call.names(&actions),
+        actions: actions.into_iter().filter(|a| !a.withdrawn).map(|a| a.item).collect(),
+        questions,
+        deadlines: deadlines.into_iter().filter(|d| !d.withdrawn).map(|d| d.item).collect(),
+        next_meeting: meeting.map(|m| m.item),
+    }
+}
+
+impl<'s, 'a> Call<'s, 'a> {
+    /// What others said shortly behind a sentence, nearest first.
+    fn replies(&self, at: usize) -> impl Iterator<Item = &'s Sentence<'a>> {
+        let asked = &self.sentences[at];
+        self.sentences[at + 1..]
+            .iter()
+            .take_while(move |s| s.start_ms - asked.start_ms <= ANSWER_MS)
+            .filter(move |s| s.speaker != asked.speaker)
+            .take(ANSWERS)
+    }
+
+    /// The reply by which another agrees, if the first thing that another says is that.
+    fn agreement(&self, at: usize) -> Option<&'s Sentence<'a>> {
+        let agrees =
+            |reply: &&Sentence<'_>| YES.is_match(reply.text) && !BUT.is_match(reply.text) && !is_question(reply);
+        self.replies(at).next().filter(agrees)
+    }
+
+    /// As [`Self::agreement`]; saying the day again agrees too.
+    fn agreement_on(&self, at: usize, due: &Due) -> Option<&'s Sentence<'a>> {
+        let same_day = |reply: &&Sentence<'_>| {
+            let place = self.sentences.iter().position(|s| std::ptr::eq(s, *reply));
+            !BUT.is_match(reply.text)
+                && place.is_some_and(|place| self.dates[place].iter().any(|found| found.due.date == due.date))
+        };
+        self.agreement(at).or_else(|| self.replies(at).next().filter(same_day))
+    }
+
+    /// Telling roots of a text said in a sentence, without those of dates.
+    fn topic(&self, text: &str, at: usize) -> HashSet<String> {
+        let dated: HashSet<String> = self.dates[at].iter().flat_map(|found| words(&found.due.said)).collect();
+        let all = words(text);
+        all.iter().filter(|w| !is_stop_word(w) && !dated.contains(*w)).map(|w| root(w)).collect()
+    }
+}
+
+fn is_question(sentence: &Sentence<'_>) -> bool {
+    sentence.text.ends_with(['?', '？'])
+}
+
+fn cites(ids: &[u64]) -> Vec<u64> {
+    let mut ids = ids.to_vec();
+    ids.sort_unstable();
+    ids.dedup();
+    ids
+}
+
+/// Share of the smaller topic that both have in common; 0 if one is empty.
+fn in_common(a: &HashSet<String>, b: &HashSet<String>) -> f32 {
+    let smaller = a.len().min(b.len());
+    if smaller == 0 {
+        return 0.0;
+    }
+    a.intersection(b).count() as f32 / smaller as f32
+}
+
+#[cfg(test)]
+mod tests;
