@@ -53,6 +53,8 @@ impl Default for EndpointConfig {
 /// A complete utterance, in window numbers as counted by the [`Endpointer`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Span {
+    /// Counts utterances from 0; one that turned out to be nothing has a number too.
+    pub utterance: u64,
     /// The sound to recognise, rolls included. Spans never overlap and never go back.
     pub sound: Range<u64>,
     /// From the first to behind the last voiced window.
@@ -61,6 +63,21 @@ pub struct Span {
     pub voiced_windows: u64,
     /// Mean probability of its voiced windows.
     pub mean_probability: f32,
+    /// Probability of each window of `sound`.
+    pub probabilities: Vec<f32>,
+}
+
+/// How an utterance under way stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// As [`Span::utterance`].
+    pub utterance: u64,
+    /// Windows since its sound began.
+    pub length: u64,
+    /// Windows of silence that it ends with now.
+    pub quiet: u64,
+    /// Windows of silence that would end it.
+    pub demand: u64,
 }
 
 #[derive(Debug)]
@@ -79,6 +96,8 @@ pub struct Endpointer {
     config: EndpointConfig,
     /// Number of the window that comes next.
     next: u64,
+    /// Number of the utterance under way, or of the next.
+    utterance: u64,
     /// Behind the last window that an utterance has taken.
     taken: u64,
     /// Probabilities of the last `pre_roll` windows before speech.
@@ -88,9 +107,14 @@ pub struct Endpointer {
 
 impl Endpointer {
     /// A machine at window 0.
-    pub fn new(mut config: EndpointConfig) -> Self {
+    pub fn new(config: EndpointConfig) -> Self {
+        Self::counting_from(config, 0)
+    }
+
+    /// The same, whose first utterance has this number.
+    pub fn counting_from(mut config: EndpointConfig, utterance: u64) -> Self {
         config.longest = config.longest.max(4 * config.end_silence).max(2 * config.pre_roll + 8);
-        Self { config, next: 0, taken: 0, before: std::collections::VecDeque::new(), open: None }
+        Self { config, next: 0, utterance, taken: 0, before: std::collections::VecDeque::new(), open: None }
     }
 
     /// Number of windows given so far.
@@ -101,6 +125,33 @@ impl Endpointer {
     /// Whether an utterance is under way.
     pub fn is_open(&self) -> bool {
         self.open.is_some()
+    }
+
+    /// Number of the utterance under way, or that the next will have.
+    pub fn utterance(&self) -> u64 {
+        self.utterance
+    }
+
+    /// How the utterance under way stands.
+    pub fn progress(&self) -> Option<Progress> {
+        let open = self.open.as_ref()?;
+        let length = self.next - open.from;
+        let quiet = self.next - open.voiced.end;
+        Some(Progress { utterance: self.utterance, length, quiet, demand: self.demand(length) })
+    }
+
+    /// The utterance under way as it will be if no more voice comes: `None` before all the silence that belongs to it has
+    /// been heard, or if it has too little voice.
+    pub fn if_ended(&self) -> Option<Span> {
+        let open = self.open.as_ref()?;
+        let end = open.voiced.end + self.config.post_roll;
+        if end > self.next { None } else { self.span(open, end) }
+    }
+
+    /// All of the utterance under way up to now; `None` if it has too little voice.
+    pub fn so_far(&self) -> Option<Span> {
+        let open = self.open.as_ref()?;
+        self.span(open, self.next)
     }
 
     /// The oldest window that a later [`Span`] can still ask for; sound before it may be forgotten.
@@ -174,6 +225,7 @@ impl Endpointer {
             self.remember(*probability);
         }
         self.taken = end;
+        self.utterance += 1;
         span
     }
 
@@ -189,6 +241,7 @@ impl Endpointer {
         let at = open.from + quietest as u64;
         let span = self.span(&open, at);
         self.taken = at;
+        self.utterance += 1;
         let rest: Vec<f32> = open.probabilities[quietest..].to_vec();
         let first = rest.iter().position(|p| *p >= self.config.speech);
         match first {
@@ -206,16 +259,18 @@ impl Endpointer {
 
     fn span(&self, open: &Open, end: u64) -> Option<Span> {
         let count = usize::try_from(end - open.from).unwrap_or(usize::MAX);
-        let voice: Vec<f32> =
-            open.probabilities.iter().take(count).copied().filter(|p| *p >= self.config.speech).collect();
+        let probabilities: Vec<f32> = open.probabilities.iter().take(count).copied().collect();
+        let voice: Vec<f32> = probabilities.iter().copied().filter(|p| *p >= self.config.speech).collect();
         if (voice.len() as u64) < self.config.least_voiced {
             return None;
         }
         Some(Span {
+            utterance: self.utterance,
             sound: open.from..end,
             voiced: open.voiced.start..open.voiced.end.min(end),
             voiced_windows: voice.len() as u64,
             mean_probability: voice.iter().sum::<f32>() / voice.len() as f32,
+            probabilities,
         })
     }
 }
@@ -320,6 +375,31 @@ mod tests {
                 }
                 prop_assert!(machine.needed_from() >= forgotten);
                 forgotten = machine.needed_from();
+            }
+        }
+
+        #[test]
+        fn what_was_foretold_of_an_utterance_is_what_it_becomes_unless_voice_comes(
+            windows in prop::collection::vec(prop_oneof![3 => Just(0.0f32), 1 => Just(0.4), 2 => Just(0.9)], 0..1500),
+        ) {
+            let config = EndpointConfig::default();
+            let mut machine = Endpointer::new(config.clone());
+            let mut foretold: Option<Span> = None;
+            for p in windows {
+                let span = machine.window(p);
+                if let (Some(span), Some(foretold)) = (&span, &foretold)
+                    && foretold.utterance == span.utterance
+                    && span.sound == foretold.sound
+                {
+                    prop_assert_eq!(span, foretold);
+                } else if let (Some(span), Some(foretold)) = (&span, &foretold) {
+                    // It was cut, or voice came meanwhile.
+                    prop_assert!(foretold.utterance == span.utterance);
+                }
+                foretold = machine.if_ended().filter(|_| p < config.speech);
+                if let (Some(foretold), Some(progress)) = (&foretold, machine.progress()) {
+                    prop_assert!(progress.quiet >= config.post_roll && progress.utterance == foretold.utterance);
+                }
             }
         }
 

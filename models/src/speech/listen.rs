@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-use super::endpoint::{EndpointConfig, Endpointer, Span, WINDOW_MS};
+use super::endpoint::{EndpointConfig, Endpointer, Progress, Span, WINDOW_MS};
 use super::silero::{Silero, SileroState, WINDOW};
 
 /// Time stamps may wander this far from the count of samples, in ms.
@@ -20,9 +20,13 @@ const SAMPLES_PER_MS: i64 = 16;
 
 /// An utterance as sound.
 pub struct Heard {
+    /// Counts the utterances of a [`Listener`].
+    pub utterance: u64,
     /// 16 kHz, rolls included. Wiped when dropped.
     pub pcm: Zeroizing<Vec<i16>>,
-    /// Start of speech on the caller's clock, in ms.
+    /// Time of its first sample on the caller's clock, in ms.
+    pub sound_ms: i64,
+    /// Start of speech, same clock.
     pub start_ms: i64,
     /// End of speech, same clock.
     pub end_ms: i64,
@@ -30,6 +34,8 @@ pub struct Heard {
     pub voiced_ms: i64,
     /// Mean voice probability of its voiced windows.
     pub voice: f32,
+    /// Voice probability of each 32 ms of it.
+    pub voices: Vec<f32>,
 }
 
 impl Heard {
@@ -46,6 +52,8 @@ pub struct Listener {
     stream: Option<Stream>,
     /// Nothing is reported before this, so that time never goes back.
     last_end_ms: i64,
+    /// Number of the first utterance of the next stream.
+    utterance: u64,
 }
 
 /// A stretch of sound without a break in time.
@@ -66,12 +74,29 @@ struct Stream {
 impl Listener {
     /// An ear that has heard nothing.
     pub fn new(silero: Arc<Silero>, config: EndpointConfig) -> Self {
-        Self { silero, config, stream: None, last_end_ms: i64::MIN }
+        Self { silero, config, stream: None, last_end_ms: i64::MIN, utterance: 0 }
     }
 
     /// Whether an utterance is under way.
     pub fn is_open(&self) -> bool {
         self.stream.as_ref().is_some_and(|stream| stream.endpointer.is_open())
+    }
+
+    /// How the utterance under way stands.
+    pub fn progress(&self) -> Option<Progress> {
+        self.stream.as_ref()?.endpointer.progress()
+    }
+
+    /// The utterance under way as it will be if it has ended here; see [`Endpointer::if_ended`].
+    pub fn if_ended(&self) -> Option<Heard> {
+        let stream = self.stream.as_ref()?;
+        Some(stream.heard(&stream.endpointer.if_ended()?, self.last_end_ms))
+    }
+
+    /// The utterance under way up to now.
+    pub fn so_far(&self) -> Option<Heard> {
+        let stream = self.stream.as_ref()?;
+        Some(stream.heard(&stream.endpointer.so_far()?, self.last_end_ms))
     }
 
     /// Adds sound whose first sample was at `at` ms; completed utterances go into `out`.
@@ -95,7 +120,7 @@ impl Listener {
         if self.stream.is_none() {
             self.stream = Some(Stream {
                 state: SileroState::default(),
-                endpointer: Endpointer::new(self.config.clone()),
+                endpointer: Endpointer::counting_from(self.config.clone(), self.utterance),
                 origin_ms: at,
                 samples: 0,
                 kept: Zeroizing::new(Vec::new()),
@@ -115,9 +140,11 @@ impl Listener {
         }
         let Some(mut stream) = self.stream.take() else { return };
         if let Some(span) = stream.endpointer.flush() {
-            let heard = stream.heard(&span, &mut self.last_end_ms);
+            let heard = stream.heard(&span, self.last_end_ms);
+            self.last_end_ms = heard.end_ms;
             out.push(heard);
         }
+        self.utterance = stream.endpointer.utterance();
     }
 
     fn add(&mut self, pcm: &[i16], out: &mut Vec<Heard>) {
@@ -138,7 +165,8 @@ impl Listener {
             stream.analysed += WINDOW;
             let probability = self.silero.window(&mut stream.state, &window);
             if let Some(span) = stream.endpointer.window(probability) {
-                let heard = stream.heard(&span, &mut self.last_end_ms);
+                let heard = stream.heard(&span, self.last_end_ms);
+                self.last_end_ms = heard.end_ms;
                 out.push(heard);
             }
         }
@@ -147,21 +175,23 @@ impl Listener {
 }
 
 impl Stream {
-    fn heard(&self, span: &Span, last_end_ms: &mut i64) -> Heard {
+    fn heard(&self, span: &Span, last_end_ms: i64) -> Heard {
         let offset = |window: u64| {
             let samples = window.saturating_sub(self.kept_from) as usize * WINDOW;
             samples.min(self.kept.len())
         };
         let time = |window: u64| self.origin_ms + window as i64 * WINDOW_MS;
-        let start_ms = time(span.voiced.start).max(*last_end_ms);
+        let start_ms = time(span.voiced.start).max(last_end_ms);
         let end_ms = time(span.voiced.end).max(start_ms);
-        *last_end_ms = end_ms;
         Heard {
+            utterance: span.utterance,
             pcm: Zeroizing::new(self.kept[offset(span.sound.start)..offset(span.sound.end)].to_vec()),
+            sound_ms: time(span.sound.start),
             start_ms,
             end_ms,
             voiced_ms: span.voiced_windows as i64 * WINDOW_MS,
             voice: span.mean_probability,
+            voices: span.probabilities.clone(),
         }
     }
 

@@ -1,17 +1,22 @@
 //! From PCM to utterances: voice activity, endpointing, recognition, guards.
 //!
 //! Each idea has a file: [`silero`] says how likely a 32 ms window holds speech, [`endpoint`] makes utterances of such
-//! windows (sans-IO), [`listen`] joins the two for one party, [`finals`] decides who is decoded next (sans-IO),
+//! windows (sans-IO), [`listen`] joins the two for one party, [`schedule`] decides who is decoded next (sans-IO),
 //! [`backend`] is Whisper or what stands in its place, [`guard`] throws invented text away, [`recognise`] asks both,
-//! [`transcriber`] runs all of it on threads.
+//! [`timing`] says when each word was said, [`agreement`] what of a caption is certain, [`language`] what a party speaks,
+//! [`terms`] what it may say, and [`transcriber`] runs all of it on threads.
 
+pub mod agreement;
 pub mod backend;
 pub mod endpoint;
-pub mod finals;
 pub mod guard;
+pub mod language;
 pub mod listen;
 pub mod recognise;
+pub mod schedule;
 pub mod silero;
+pub mod terms;
+pub mod timing;
 mod transcriber;
 
 use std::fmt;
@@ -38,8 +43,8 @@ pub struct TranscriberConfig {
     pub backend: Option<Arc<dyn backend::Backend>>,
     /// Silero voice activity weights in ggml format (`ggml-silero-v6.2.0.bin`).
     pub vad: PathBuf,
-    /// Two-letter language code (`en`). `None`: detected per utterance by multilingual weights; English-only weights
-    /// always take English.
+    /// Two-letter language code (`en`) of parties whose ear names none. `None` (the default): found out for each party as
+    /// it speaks, by multilingual weights; English-only weights always take English.
     pub language: Option<String>,
     /// Worker threads that decode, one utterance each. Default: the number of cores, 1 to 4. Each costs about 150 MB with
     /// base.en.
@@ -66,7 +71,7 @@ impl TranscriberConfig {
             whisper: whisper.into(),
             backend: None,
             vad: vad.into(),
-            language: Some("en".to_owned()),
+            language: None,
             workers: cores.clamp(1, 4),
             threads_per_worker: 1,
             niceness: 5,
@@ -129,7 +134,7 @@ pub enum Recognised {
     /// Words of one party.
     Utterance(Utterance),
     /// What a party is saying now, where its ear was opened with [`EarOptions::captions`]; replaced by the next caption and
-    /// at last by the utterance.
+    /// at last by the utterance. One without any words takes back what was shown: no utterance comes for it.
     Caption(Caption),
     /// All that a finished ear had to say has come (also after [`PartyEar::discard`] and a later finish).
     Finished {

@@ -5,14 +5,17 @@
 
 use zeroize::Zeroizing;
 
-use super::backend::{BackendError, Look, Task, TimedWord, Worker};
+use super::backend::{BackendError, Decoded, Look, Task, TimedWord, Worker};
 use super::guard::{self, Doubt, Evidence};
 use super::listen::Heard;
+use super::{terms, timing};
 
 /// Voice with fewer words per second than this is suspected to hold more.
 const SPARSE_WORDS_PER_SECOND: f32 = 1.4;
 /// Shorter voice is not suspected: "hm … yes" is sparse too.
 const SPARSE_FROM_MS: i64 = 4000;
+/// Voice shorter than this may be a breath in which names are heard that were only hinted at.
+const FAINT_MS: i64 = 600;
 
 /// Words that passed.
 pub struct Words {
@@ -20,10 +23,14 @@ pub struct Words {
     pub text: Zeroizing<String>,
     /// Mean probability of its tokens.
     pub confidence: f32,
-    /// The words with their times from the first sample on, where the recogniser tells them.
+    /// Mean log-probability of its tokens.
+    pub mean_logprob: f32,
+    /// The words with their times from the first sample on.
     pub words: Vec<TimedWord>,
     /// Two-letter code of the language, where the recogniser tells it.
     pub language: Option<String>,
+    /// As [`Decoded::languages`].
+    pub languages: Vec<(String, f32)>,
 }
 
 /// What a recogniser is told besides the sound.
@@ -35,13 +42,28 @@ pub struct Hints<'a> {
     pub prompt: &'a str,
 }
 
+/// How likely each language is for an utterance; see [`Worker::languages`].
+pub fn languages(worker: &mut dyn Worker, heard: &Heard) -> Result<Vec<(String, f32)>, BackendError> {
+    worker.languages(&samples(heard))
+}
+
+/// One cheap look at an utterance that is still being said, or why it is not shown.
+pub fn glimpse(worker: &mut dyn Worker, heard: &Heard, hints: Hints<'_>) -> Result<Result<Words, Doubt>, BackendError> {
+    let samples = samples(heard);
+    look(
+        worker,
+        heard,
+        &Task { samples: &samples, look: Look::Caption, language: hints.language, prompt: hints.prompt },
+    )
+}
+
 /// The words of an utterance, or why there are none. The outer error is the recogniser's.
 pub fn recognise(
     worker: &mut dyn Worker,
     heard: &Heard,
     hints: Hints<'_>,
 ) -> Result<Result<Words, Doubt>, BackendError> {
-    let samples = Zeroizing::new(heard.pcm.iter().map(|s| f32::from(*s) / 32768.0).collect::<Vec<f32>>());
+    let samples = samples(heard);
     let task = Task { samples: &samples, look: Look::Quick, language: hints.language, prompt: hints.prompt };
     let first = look(worker, heard, &task)?;
     let again = match &first {
@@ -62,18 +84,37 @@ pub fn recognise(
     })
 }
 
+fn samples(heard: &Heard) -> Zeroizing<Vec<f32>> {
+    Zeroizing::new(heard.pcm.iter().map(|s| f32::from(*s) / 32768.0).collect())
+}
+
+/// One look. If it gives the prompt back, it is taken without the prompt.
 fn look(worker: &mut dyn Worker, heard: &Heard, task: &Task<'_>) -> Result<Result<Words, Doubt>, BackendError> {
     let decoded = worker.decode(task)?;
+    if !task.prompt.is_empty() {
+        let faint = heard.voiced_ms < FAINT_MS || decoded.mean_logprob < -0.5 || decoded.no_speech > 0.4;
+        if terms::echoes(&decoded.text, task.prompt, faint) {
+            return Ok(believe(heard, worker.decode(&Task { prompt: "", ..*task })?));
+        }
+    }
+    Ok(believe(heard, decoded))
+}
+
+fn believe(heard: &Heard, decoded: Decoded) -> Result<Words, Doubt> {
     let evidence = Evidence {
         voiced_ms: heard.voiced_ms,
         voice: heard.voice,
         mean_logprob: decoded.mean_logprob,
         no_speech: decoded.no_speech,
     };
-    Ok(guard::check(&decoded.text, evidence).map(|text| Words {
+    let text = guard::check(&decoded.text, evidence)?;
+    let words = timing::place(&text, decoded.words, &heard.voices, decoded.confidence);
+    Ok(Words {
         text,
         confidence: decoded.confidence,
-        words: decoded.words,
+        mean_logprob: decoded.mean_logprob,
+        words,
         language: decoded.language,
-    }))
+        languages: decoded.languages,
+    })
 }

@@ -2,10 +2,15 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod double;
+mod early;
+mod failures;
 mod http_recogniser;
+mod languages;
 mod llm;
+mod losses;
 mod nothing_said;
 mod overload;
+mod scripted;
 mod support;
 mod withdrawal;
 mod words;

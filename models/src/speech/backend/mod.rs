@@ -35,6 +35,13 @@ impl fmt::Debug for dyn Backend {
 pub trait Worker: Send {
     /// The words of one utterance. Blocks until they are there; an own time limit is the worker's to keep.
     fn decode(&mut self, task: &Task<'_>) -> Result<Decoded, BackendError>;
+
+    /// How likely each language is for this sound, likeliest first, two-letter codes; empty if it cannot tell or knows
+    /// only one. Then an utterance whose language nobody knows is given with [`Task::language`] `None`.
+    fn languages(&mut self, samples: &[f32]) -> Result<Vec<(String, f32)>, BackendError> {
+        let _ = samples;
+        Ok(Vec::new())
+    }
 }
 
 /// How closely to look.
@@ -69,7 +76,8 @@ pub struct Decoded {
     pub words: Vec<TimedWord>,
     /// Two-letter code of the language: detected, or as asked for.
     pub language: Option<String>,
-    /// Probabilities of the languages that it may be, likeliest first, where the language was left to the recogniser.
+    /// Probabilities of the languages that it may be, likeliest first, where the language was left to the recogniser and it
+    /// tells them; [`Worker::languages`] tells them beforehand.
     pub languages: Vec<(String, f32)>,
     /// Mean probability of the text's tokens, 0 to 1.
     pub confidence: f32,
@@ -81,7 +89,8 @@ pub struct Decoded {
     pub tokens: usize,
 }
 
-/// One word as a recogniser gives it.
+/// One word as a recogniser gives it. Where no word of an utterance has an end behind 0, it tells no times, and they are
+/// found from the sound.
 pub struct TimedWord {
     /// With its punctuation, without spaces around it.
     pub text: Zeroizing<String>,

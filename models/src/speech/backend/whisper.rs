@@ -5,32 +5,39 @@
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use whisper_rs::{FullParams, SamplingStrategy, WhisperContext, WhisperContextParameters, WhisperError, WhisperState};
 use zeroize::Zeroizing;
 
-use super::{Backend, BackendError, Decoded, Look, Task, Worker};
+use super::{Backend, BackendError, Decoded, Look, Task, TimedWord, Worker};
 use crate::speech::ModelError;
 
 /// Encoder positions per second of sound.
 const POSITIONS_PER_SECOND: usize = 50;
-/// What the encoder looks at beyond the utterance's end: it wants to see that speech is over.
-const CONTEXT_MARGIN: usize = 64;
-/// Whisper was trained on 30 s; on much less it repeats itself and drops words.
+/// What the encoder looks at beyond the utterance's end (nearly 4 s). With 64 instead of 192, one telephone prompt in
+/// thirty comes out as a loop.
+const CONTEXT_MARGIN: usize = 192;
+/// Contexts are multiples of this, so that there are few sizes of everything.
+const CONTEXT_STEP: usize = 64;
+/// Whisper was trained on 30 s; on much less it repeats itself and drops words: with 256, one prompt in fifteen.
 const CONTEXT_FLOOR: usize = 384;
 /// All of 30 s.
 const CONTEXT_WHOLE: usize = 1500;
 /// The floor for the second, careful look.
-const CONTEXT_CAREFUL: usize = 768;
+const CONTEXT_CAREFUL: usize = 1024;
+/// Whisper takes 224 tokens of text before the utterance, and each costs time.
+const PROMPT_TOKENS: usize = 200;
 
 /// How many encoder positions an utterance of so many samples at 16 kHz gets.
 pub fn audio_context(samples: usize, floor: usize) -> usize {
-    (samples.div_ceil(16_000 / POSITIONS_PER_SECOND) + CONTEXT_MARGIN).max(floor).min(CONTEXT_WHOLE)
+    let wanted = samples.div_ceil(16_000 / POSITIONS_PER_SECOND) + CONTEXT_MARGIN;
+    wanted.max(floor).next_multiple_of(CONTEXT_STEP).min(CONTEXT_WHOLE)
 }
 
 /// The weights, shared by all workers.
 pub struct Whisper {
-    context: WhisperContext,
+    context: Arc<WhisperContext>,
     path: PathBuf,
     name: String,
     threads: usize,
@@ -38,7 +45,10 @@ pub struct Whisper {
 
 /// One worker's state (about 150 MB for base.en).
 pub struct Decoder {
+    context: Arc<WhisperContext>,
     state: WhisperState,
+    /// Parameters per language: whisper-rs leaks the language's C string each time that it is set.
+    parameters: Vec<(Option<String>, FullParams<'static, 'static>)>,
     end_of_text: i32,
     multilingual: bool,
     threads: i32,
@@ -56,13 +66,15 @@ impl Whisper {
         let read = read.map_err(|source| ModelError::Unreadable { path: path.to_owned(), source })?;
         check_header(&head[..read]).map_err(|what| ModelError::BadWhisper { path: path.to_owned(), what })?;
         let mut parameters = WhisperContextParameters::default();
-        parameters.flash_attn(true);
+        // Flash attention of whisper.cpp pads keys to a multiple of 256 and looks at the padding, where there is what the
+        // last utterance left: another party's. It is slower on a CPU, too.
+        parameters.flash_attn(false);
         let context = WhisperContext::new_with_params(path, parameters)
             .map_err(|error| ModelError::BadWhisper { path: path.to_owned(), what: error.to_string() })?;
         let file = path.file_name().unwrap_or_default().to_string_lossy();
         let model = file.strip_prefix("ggml-").unwrap_or(&file);
         let name = format!("whisper {}", model.strip_suffix(".bin").unwrap_or(model));
-        Ok(Self { context, path: path.to_owned(), name, threads: 1 })
+        Ok(Self { context: Arc::new(context), path: path.to_owned(), name, threads: 1 })
     }
 
     /// Compute threads inside one decode, 1 to 64. Default 1.
@@ -83,7 +95,9 @@ impl Whisper {
             .create_state()
             .map_err(|error| ModelError::BadWhisper { path: self.path.clone(), what: error.to_string() })?;
         Ok(Decoder {
+            context: Arc::clone(&self.context),
             state,
+            parameters: Vec::new(),
             end_of_text: self.context.token_eot(),
             multilingual: self.context.is_multilingual(),
             threads: i32::try_from(self.threads).unwrap_or(1),
@@ -109,6 +123,13 @@ impl Backend for Whisper {
 impl Worker for Decoder {
     fn decode(&mut self, task: &Task<'_>) -> Result<Decoded, BackendError> {
         self.run(task).map_err(|error| BackendError::Failed { what: error.to_string() })
+    }
+
+    fn languages(&mut self, samples: &[f32]) -> Result<Vec<(String, f32)>, BackendError> {
+        if !self.multilingual {
+            return Ok(Vec::new());
+        }
+        self.detect(samples).map_err(|error| BackendError::Failed { what: error.to_string() })
     }
 }
 
@@ -158,34 +179,76 @@ impl Decoder {
         self.floor = positions.min(CONTEXT_WHOLE);
     }
 
-    fn run(&mut self, task: &Task<'_>) -> Result<Decoded, WhisperError> {
-        let Task { samples, look, .. } = *task;
-        let language = if self.multilingual { task.language.filter(|code| knows_language(code)) } else { Some("en") };
+    /// Costs an encoder pass, over as much context as the last decode had.
+    fn detect(&mut self, samples: &[f32]) -> Result<Vec<(String, f32)>, WhisperError> {
+        let threads = usize::try_from(self.threads).unwrap_or(1);
+        self.state.pcm_to_mel(samples, threads)?;
+        let (_, probabilities) = self.state.lang_detect(0, threads)?;
+        let code = |id: usize| whisper_rs::get_lang_str(i32::try_from(id).ok()?);
+        let named = probabilities.iter().enumerate().filter(|(_, p)| **p >= 0.01);
+        let mut found: Vec<(String, f32)> = named.filter_map(|(id, p)| Some((code(id)?.to_owned(), *p))).collect();
+        found.sort_by(|a, b| b.1.total_cmp(&a.1));
+        Ok(found)
+    }
+
+    /// What is the same for all looks at a language.
+    fn parameters(&mut self, language: Option<&str>) -> FullParams<'static, 'static> {
+        if let Some((_, params)) = self.parameters.iter().find(|(of, _)| of.as_deref() == language) {
+            return params.clone();
+        }
         let mut params = FullParams::new(SamplingStrategy::Greedy { best_of: 2 });
-        let floor = if look == Look::Careful { self.floor.max(CONTEXT_CAREFUL) } else { self.floor };
-        params.set_audio_ctx(i32::try_from(audio_context(samples.len(), floor)).unwrap_or(0));
+        let code = language.map(str::to_owned);
         params.set_n_threads(self.threads);
-        params.set_language(language);
+        params.set_language(language.and_then(whisper_rs::get_lang_id).and_then(whisper_rs::get_lang_str));
         params.set_no_context(true);
-        params.set_no_timestamps(look != Look::Careful);
-        params.set_single_segment(look != Look::Careful);
         params.set_suppress_blank(true);
         params.set_suppress_nst(true);
         params.set_temperature(0.0);
-        params.set_temperature_inc(0.4);
         params.set_entropy_thold(2.4);
         params.set_logprob_thold(-1.0);
         params.set_no_speech_thold(0.6);
-        // Nobody says more than some 6 tokens a second for long; a loop ends here.
-        let tokens = 16 + samples.len() * 8 / 16_000;
-        params.set_max_tokens(i32::try_from(tokens).unwrap_or(220).min(220));
         params.set_print_special(false);
         params.set_print_progress(false);
         params.set_print_realtime(false);
         params.set_print_timestamps(false);
+        self.parameters.push((code, params.clone()));
+        params
+    }
+
+    /// The prompt as tokens, as many as Whisper takes.
+    fn prompt(&self, prompt: &str) -> Vec<i32> {
+        if prompt.is_empty() || prompt.contains('\0') {
+            return Vec::new();
+        }
+        let text = format!(" {prompt}");
+        // No text has more tokens than bytes; whisper-rs must not be asked for fewer than there are.
+        let mut tokens = self.context.tokenize(&text, text.len() + 8).unwrap_or_default();
+        tokens.truncate(PROMPT_TOKENS);
+        tokens
+    }
+
+    fn run(&mut self, task: &Task<'_>) -> Result<Decoded, WhisperError> {
+        let Task { samples, look, .. } = *task;
+        let careful = look == Look::Careful;
+        let language = if self.multilingual { task.language.filter(|code| knows_language(code)) } else { Some("en") };
+        let prompt = self.prompt(task.prompt);
+        let mut params: FullParams<'_, '_> = self.parameters(language);
+        let floor = if careful { self.floor.max(CONTEXT_CAREFUL) } else { self.floor };
+        params.set_audio_ctx(i32::try_from(audio_context(samples.len(), floor)).unwrap_or(0));
+        params.set_no_timestamps(!careful);
+        params.set_single_segment(!careful);
+        // Guards doubt what needs it, and have it looked at again.
+        params.set_temperature_inc(if careful { 0.4 } else { 0.0 });
+        if !prompt.is_empty() {
+            params.set_tokens(&prompt);
+        }
+        // Nobody says more than some 6 tokens a second for long; a loop ends here.
+        let tokens = 16 + samples.len() * 8 / 16_000;
+        params.set_max_tokens(i32::try_from(tokens).unwrap_or(220).min(220));
         self.state.full(params, samples)?;
 
         let mut text = Zeroizing::new(String::new());
+        let mut words = Words::default();
         let (mut logprobs, mut probabilities, mut tokens) = (0.0, 0.0, 0usize);
         let mut no_speech = 0.0f32;
         for segment in self.state.as_iter() {
@@ -198,6 +261,7 @@ impl Decoder {
                     logprobs += data.plog;
                     probabilities += data.p;
                     tokens += 1;
+                    words.add(token.to_bytes()?, data.p);
                 }
             }
         }
@@ -205,7 +269,7 @@ impl Decoder {
         let told = whisper_rs::get_lang_str(self.state.full_lang_id_from_state()).map(str::to_owned);
         Ok(Decoded {
             text,
-            words: Vec::new(),
+            words: words.finish(),
             language: if self.multilingual { told } else { Some("en".to_owned()) },
             languages: Vec::new(),
             confidence: probabilities / count,
@@ -216,14 +280,66 @@ impl Decoder {
     }
 }
 
+/// Puts tokens together to words. A letter may be split between tokens, so they are bytes until a word is whole.
+#[derive(Default)]
+struct Words {
+    done: Vec<TimedWord>,
+    bytes: Zeroizing<Vec<u8>>,
+    probabilities: f32,
+    tokens: u16,
+}
+
+impl Words {
+    fn add(&mut self, token: &[u8], probability: f32) {
+        if token.first().is_some_and(u8::is_ascii_whitespace) {
+            self.end();
+        }
+        self.bytes.extend_from_slice(token);
+        self.probabilities += probability;
+        self.tokens += 1;
+    }
+
+    fn end(&mut self) {
+        let text = String::from_utf8_lossy(&self.bytes).trim().to_owned();
+        if !text.is_empty() {
+            self.done.push(TimedWord {
+                text: Zeroizing::new(text),
+                start_ms: 0,
+                end_ms: 0,
+                probability: self.probabilities / f32::from(self.tokens.max(1)),
+            });
+        }
+        self.bytes.clear();
+        (self.probabilities, self.tokens) = (0.0, 0);
+    }
+
+    fn finish(mut self) -> Vec<TimedWord> {
+        self.end();
+        self.done
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_encoder_looks_at_what_there_is_and_a_little_more() {
+    fn the_encoder_looks_at_what_there_is_and_some_seconds_more() {
         assert_eq!(audio_context(0, 384), 384);
-        assert_eq!(audio_context(16_000 * 10, 384), 564);
+        assert_eq!(audio_context(16_000 * 10, 384), 704);
         assert_eq!(audio_context(16_000 * 60, 384), 1500);
+    }
+
+    #[test]
+    fn tokens_become_words_and_split_letters_whole_again() {
+        let mut words = Words::default();
+        for (token, probability) in
+            [(&b" Gr"[..], 0.5), (b"\xc3", 1.0), (b"\xbc\xc3\x9fe", 0.9), (b",", 0.8), (b" you", 0.4)]
+        {
+            words.add(token, probability);
+        }
+        let words = words.finish();
+        assert_eq!(words.iter().map(|w| w.text.as_str()).collect::<Vec<_>>(), ["Gr\u{fc}\u{df}e,", "you"]);
+        assert!((words[0].probability - 0.8).abs() < 1e-6);
     }
 }

@@ -1,29 +1,29 @@
-//! The threads around the cores: one that listens for all parties, and workers that decode.
+//! The threads around the cores: one that listens for all parties ([`hear`]), and workers that decode ([`work`]).
 //!
 //! All state that threads share is behind one mutex, held only to move things; sound is analysed and decoded outside it.
 //! What leaves ([`Recognised`]) is put into the channel under that mutex, so that nothing of a party comes after
 //! [`PartyEar::discard`] has returned.
 
+mod hear;
+mod work;
+
 use std::collections::{HashMap, VecDeque};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 use zeroize::Zeroizing;
 
+use super::agreement::Agreement;
 use super::backend::whisper::{Whisper, knows_language};
-use super::backend::{Backend, BackendError, Worker};
-use super::finals::{EarId, Final, Finals};
-use super::guard::Doubt;
-use super::listen::{Heard, Listener};
-use super::recognise::{Hints, Words, recognise};
+use super::backend::{Backend, Worker};
+use super::language::LanguageSense;
+use super::schedule::{EarId, Schedule};
 use super::silero::Silero;
-use super::{EarOptions, ModelError, PartyKey, Recognised, TranscriberConfig, Utterance, Word};
+use super::{EarOptions, ModelError, PartyKey, Recognised, TranscriberConfig, terms};
+use work::Seen;
 
-/// A party whose stream stops in mid-utterance is taken to be silent after this long.
-const STALLED: Duration = Duration::from_millis(900);
 /// How many results may wait for the receiver; then workers wait for it.
 const RESULTS: usize = 256;
 /// How long a thread waits before it tries a full channel again.
@@ -43,7 +43,7 @@ pub struct PartyEar {
     finished: bool,
 }
 
-/// Counts since the start. Nothing in it tells what was said.
+/// Counts since the start, and how things stand now. Nothing in it tells what was said.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct TranscriberStats {
     /// Ears that are open or not yet finished.
@@ -52,18 +52,36 @@ pub struct TranscriberStats {
     pub utterances: u64,
     /// Utterances that the guards threw away.
     pub doubted: u64,
-    /// Utterances that whisper.cpp could not decode.
+    /// Utterances given up because the recogniser failed again and again. Their sound is in `lost_ms` too.
     pub failed: u64,
-    /// Sound that was dropped because queues were full, in ms.
+    /// Decodes that failed, those that did better at a later attempt and those of captions included.
+    pub backend_failures: u64,
+    /// Finished utterances that were tried again.
+    pub retries: u64,
+    /// Sound that was dropped because queues were full or the recogniser failed, in ms.
     pub lost_ms: u64,
-    /// Sound of utterances decoded, in ms.
+    /// Sound of finished utterances decoded, in ms.
     pub decoded_ms: u64,
-    /// Time that workers spent on it, in ms. Over `decoded_ms` it is the real-time factor of decoding.
+    /// Time that workers spent on it, in ms, guesses that were right included. Over `decoded_ms` it is the real-time factor
+    /// of decoding.
     pub decoding_ms: u64,
-    /// Sound of utterances that waits for a worker now, in ms.
+    /// Time that workers spent on captions and on guesses that were wrong, in ms.
+    pub extra_ms: u64,
+    /// Sound of finished utterances that waits for a worker now, in ms.
     pub waiting_ms: u64,
-    /// Utterances that workers have in hand now.
+    /// How long the oldest finished utterance that waits has waited, in ms: how far the recogniser is behind.
+    pub oldest_ms: u64,
+    /// Utterances that workers have in hand now, captions included.
     pub decoding: usize,
+    /// Captions given out.
+    pub captions: u64,
+    /// Captions that were due and not given: replaced by a newer one, or given up because finished utterances were late or
+    /// the receiver slow.
+    pub captions_dropped: u64,
+    /// Utterances that were decoded while it was not sure yet that they had ended.
+    pub guesses: u64,
+    /// Of these, those whose words could be given out at once.
+    pub guesses_used: u64,
 }
 
 /// Ends the threads when the last user goes.
@@ -85,15 +103,18 @@ struct Shared {
     work: Condvar,
     results: mpsc::Sender<Recognised>,
     inbox_samples: usize,
+    backend: Arc<dyn Backend>,
+    /// Its name.
     recogniser: Arc<str>,
     /// Where an ear names none.
     language: Option<String>,
+    started: Instant,
 }
 
 struct State {
     ears: HashMap<EarId, Ear>,
     next_ear: u64,
-    finals: Finals,
+    schedule: Schedule<Seen>,
     stats: TranscriberStats,
     stopping: bool,
 }
@@ -101,6 +122,10 @@ struct State {
 struct Ear {
     party: PartyKey,
     options: Arc<EarOptions>,
+    /// The options' terms as the recogniser is told them.
+    prompt: Arc<str>,
+    sense: LanguageSense,
+    agreement: Agreement,
     inbox: VecDeque<(i64, Zeroizing<Vec<i16>>)>,
     inbox_samples: usize,
     lost_samples: u64,
@@ -115,6 +140,11 @@ struct Ear {
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The schedule's clock.
+    fn now_ms(&self) -> u64 {
+        self.started.elapsed().as_millis() as u64
     }
 
     /// Puts a result into the channel while the lock is held; waits outside it while the channel is full. `valid` is
@@ -150,10 +180,11 @@ impl Shared {
 
     /// Says Finished if this ear has nothing more to come.
     fn finish_if_done<'a>(&'a self, mut state: MutexGuard<'a, State>, id: EarId) -> Option<MutexGuard<'a, State>> {
-        let done = state.ears.get(&id).is_some_and(|ear| ear.finishing && ear.heard_all) && !state.finals.pending(id);
+        let done = state.ears.get(&id).is_some_and(|ear| ear.finishing && ear.heard_all) && !state.schedule.pending(id);
         if !done {
             return Some(state);
         }
+        state.schedule.forget(id);
         let Some(ear) = state.ears.remove(&id) else { return Some(state) };
         self.send(state, Recognised::Finished { party: ear.party }, |_| true)
     }
@@ -173,14 +204,14 @@ impl Transcriber {
         if let Some(language) = config.language.as_ref().filter(|code| !knows_language(code)) {
             return Err(ModelError::BadLanguage { language: language.clone() });
         }
-        let workers: Vec<Box<dyn Worker>> =
-            (0..config.workers.clamp(1, 64)).map(|_| backend.worker()).collect::<Result<_, _>>()?;
+        let count = config.workers.clamp(1, 64);
+        let workers: Vec<Box<dyn Worker>> = (0..count).map(|_| backend.worker()).collect::<Result<_, _>>()?;
         let (results, receiver) = mpsc::channel(RESULTS);
         let shared = Arc::new(Shared {
             state: Mutex::new(State {
                 ears: HashMap::new(),
                 next_ear: 0,
-                finals: Finals::new(u64::from(config.backlog_ms)),
+                schedule: Schedule::new(count, u64::from(config.backlog_ms)),
                 stats: TranscriberStats::default(),
                 stopping: false,
             }),
@@ -189,7 +220,9 @@ impl Transcriber {
             results,
             inbox_samples: config.inbox_ms as usize * 16,
             recogniser: backend.name().into(),
+            backend,
             language: config.language.clone(),
+            started: Instant::now(),
         });
         let handle = Arc::new(Handle(Arc::clone(&shared)));
         let niceness = config.niceness.clamp(0, 19);
@@ -202,14 +235,13 @@ impl Transcriber {
         };
         let endpoint = config.endpoint.clone();
         let listening = Arc::clone(&shared);
-        spawn("ear".to_owned(), Box::new(move || listen(&listening, &silero, &endpoint)))?;
-        let count = workers.len();
-        for (number, mut worker) in workers.into_iter().enumerate() {
+        spawn("ear".to_owned(), Box::new(move || hear::listen(&listening, &silero, &endpoint)))?;
+        for (number, worker) in workers.into_iter().enumerate() {
             let working = Arc::clone(&shared);
-            spawn(format!("words-{number}"), Box::new(move || work(&working, &mut *worker)))?;
+            spawn(format!("words-{number}"), Box::new(move || work::work(&working, worker)))?;
         }
         info!(
-            recogniser = backend.name(),
+            recogniser = &*shared.recogniser,
             workers = count,
             threads = config.threads_per_worker,
             elapsed_ms = began.elapsed().as_millis() as u64,
@@ -227,6 +259,7 @@ impl Transcriber {
     /// Whisper does not know counts as none.
     pub fn open_with(&self, party: PartyKey, options: EarOptions) -> PartyEar {
         let language = options.language.filter(|code| knows_language(code));
+        let prompt = terms::prompt(&options.terms).into();
         let options = Arc::new(EarOptions { language, ..options });
         let mut state = self.handle.0.lock();
         let id = EarId(state.next_ear);
@@ -234,6 +267,9 @@ impl Transcriber {
         let ear = Ear {
             party,
             options,
+            prompt,
+            sense: LanguageSense::default(),
+            agreement: Agreement::default(),
             inbox: VecDeque::new(),
             inbox_samples: 0,
             lost_samples: 0,
@@ -243,6 +279,7 @@ impl Transcriber {
             heard_all: false,
         };
         state.ears.insert(id, ear);
+        state.schedule.open(id);
         drop(state);
         PartyEar { handle: Arc::clone(&self.handle), id, finished: false }
     }
@@ -260,11 +297,17 @@ impl Transcriber {
 
     /// What happened so far.
     pub fn stats(&self) -> TranscriberStats {
+        let now = self.handle.0.now_ms();
         let state = self.handle.0.lock();
+        let counts = state.schedule.counts();
         TranscriberStats {
             ears: state.ears.len(),
-            waiting_ms: state.finals.waiting_ms(),
-            decoding: state.finals.decoding(),
+            waiting_ms: state.schedule.waiting_ms(),
+            oldest_ms: state.schedule.oldest_ms(now),
+            decoding: state.schedule.in_hand(),
+            captions_dropped: state.stats.captions_dropped + counts.captions_dropped,
+            guesses: counts.guesses,
+            guesses_used: counts.guesses_used,
             ..state.stats
         }
     }
@@ -272,9 +315,10 @@ impl Transcriber {
 
 impl State {
     fn discard(&mut self, id: EarId) {
-        self.finals.discard(id);
+        self.schedule.discard(id);
         if let Some(ear) = self.ears.get_mut(&id) {
             ear.epoch += 1;
+            ear.agreement = Agreement::default();
             ear.inbox.clear();
             ear.inbox_samples = 0;
             ear.lost_samples = 0;
@@ -328,6 +372,7 @@ impl Drop for PartyEar {
         if !self.finished {
             let mut state = self.handle.0.lock();
             state.discard(self.id);
+            state.schedule.forget(self.id);
             state.ears.remove(&self.id);
             drop(state);
             self.handle.0.listen.notify_one();
@@ -344,224 +389,4 @@ fn yield_to_others(niceness: i32) {
     }
     #[cfg(not(target_os = "linux"))]
     let _ = niceness;
-}
-
-/// What the listener takes out of an ear in one round.
-struct Taken {
-    id: EarId,
-    party: PartyKey,
-    epoch: u64,
-    sound: VecDeque<(i64, Zeroizing<Vec<i16>>)>,
-    lost_samples: u64,
-    finish: bool,
-    stalled: bool,
-}
-
-/// The listener thread: voice activity and endpointing for all parties.
-fn listen(shared: &Shared, silero: &Arc<Silero>, config: &super::endpoint::EndpointConfig) {
-    let mut listeners: HashMap<EarId, (u64, Listener)> = HashMap::new();
-    let mut heard = Vec::new();
-    loop {
-        let Some(round) = next_round(shared, &mut listeners) else { return };
-        for taken in round {
-            let entry = listeners
-                .entry(taken.id)
-                .or_insert_with(|| (taken.epoch, Listener::new(Arc::clone(silero), config.clone())));
-            if entry.0 != taken.epoch {
-                *entry = (taken.epoch, Listener::new(Arc::clone(silero), config.clone()));
-            }
-            for (at, pcm) in &taken.sound {
-                entry.1.push(*at, pcm, &mut heard);
-            }
-            if taken.finish || taken.stalled {
-                entry.1.flush(&mut heard);
-            }
-            if hand_over(shared, &taken, &mut heard).is_none() {
-                return;
-            }
-        }
-    }
-}
-
-/// Waits until there is something to hear and takes it; `None` when all is to end.
-fn next_round(shared: &Shared, listeners: &mut HashMap<EarId, (u64, Listener)>) -> Option<Vec<Taken>> {
-    let mut state = shared.lock();
-    loop {
-        if state.stopping {
-            return None;
-        }
-        listeners.retain(|id, _| state.ears.contains_key(id));
-        let now = Instant::now();
-        let round: Vec<Taken> = state
-            .ears
-            .iter_mut()
-            .filter_map(|(id, ear)| {
-                let finish = ear.finishing && !ear.heard_all;
-                let open = listeners.get(id).is_some_and(|(epoch, listener)| *epoch == ear.epoch && listener.is_open());
-                let stalled = open && ear.inbox.is_empty() && now.duration_since(ear.last_push) >= STALLED;
-                if ear.inbox.is_empty() && !finish && !stalled && ear.lost_samples == 0 {
-                    return None;
-                }
-                ear.inbox_samples = 0;
-                Some(Taken {
-                    id: *id,
-                    party: ear.party,
-                    epoch: ear.epoch,
-                    sound: std::mem::take(&mut ear.inbox),
-                    lost_samples: std::mem::take(&mut ear.lost_samples),
-                    finish,
-                    stalled,
-                })
-            })
-            .collect();
-        if !round.is_empty() {
-            return Some(round);
-        }
-        let someone_speaks = listeners.values().any(|(_, listener)| listener.is_open());
-        state = if someone_speaks {
-            shared.listen.wait_timeout(state, STALLED / 4).unwrap_or_else(PoisonError::into_inner).0
-        } else {
-            shared.listen.wait(state).unwrap_or_else(PoisonError::into_inner)
-        };
-    }
-}
-
-/// Queues what was heard of one party and reports what was lost. `None` when all is to end.
-fn hand_over(shared: &Shared, taken: &Taken, heard: &mut Vec<Heard>) -> Option<()> {
-    let mut state = shared.lock();
-    let mut lost_ms = taken.lost_samples / 16;
-    let current = |state: &State| state.ears.get(&taken.id).is_some_and(|ear| ear.epoch == taken.epoch);
-    for heard in heard.drain(..) {
-        if !current(&state) {
-            break;
-        }
-        let utterance = Final { ear: taken.id, party: taken.party, epoch: taken.epoch, heard };
-        if let Err(back) = state.finals.push(utterance) {
-            lost_ms += back.heard.length_ms();
-        }
-        shared.work.notify_one();
-    }
-    if lost_ms > 0 {
-        state.stats.lost_ms += lost_ms;
-        warn!(party = taken.party.0, lost_ms, "recogniser fell behind, sound was dropped");
-        state = shared.send(state, Recognised::FellBehind { party: taken.party, lost_ms }, current)?;
-    }
-    if taken.finish {
-        // A discard in between changes nothing here: there is no more sound to come either way.
-        if let Some(ear) = state.ears.get_mut(&taken.id)
-            && ear.inbox.is_empty()
-        {
-            ear.heard_all = true;
-        }
-        drop(shared.finish_if_done(state, taken.id)?);
-    }
-    Some(())
-}
-
-/// A worker thread: decodes one utterance after the other.
-fn work(shared: &Shared, worker: &mut dyn Worker) {
-    let mut state = shared.lock();
-    loop {
-        if state.stopping {
-            return;
-        }
-        let Some(job) = state.finals.start() else {
-            state = shared.work.wait(state).unwrap_or_else(PoisonError::into_inner);
-            continue;
-        };
-        let options = state.ears.get(&job.ear).map(|ear| Arc::clone(&ear.options)).unwrap_or_default();
-        drop(state);
-        let began = Instant::now();
-        let outcome = outcome(shared, worker, &job, &options);
-        let elapsed_ms = began.elapsed().as_millis() as u64;
-        let length_ms = job.heard.length_ms();
-        debug!(
-            party = job.party.0,
-            length_ms,
-            elapsed_ms,
-            outcome = match &outcome {
-                Outcome::Words(_) => "words",
-                Outcome::Doubted(_) => "doubted",
-                Outcome::Failed => "failed",
-            },
-            doubt = if let Outcome::Doubted(doubt) = &outcome { Some(tracing::field::debug(doubt)) } else { None },
-            "utterance decoded"
-        );
-        let (id, epoch) = (job.ear, job.epoch);
-        let party = job.party;
-        drop(job);
-        state = shared.lock();
-        state.stats.decoded_ms += length_ms;
-        state.stats.decoding_ms += elapsed_ms;
-        let current = |state: &State| state.ears.get(&id).is_some_and(|ear| ear.epoch == epoch);
-        let sent = match outcome {
-            Outcome::Words(utterance) => {
-                state.stats.utterances += 1;
-                shared.send(state, Recognised::Utterance(utterance), current)
-            }
-            Outcome::Doubted(_) => {
-                state.stats.doubted += 1;
-                Some(state)
-            }
-            Outcome::Failed => {
-                state.stats.failed += 1;
-                state.stats.lost_ms += length_ms;
-                shared.send(state, Recognised::FellBehind { party, lost_ms: length_ms }, current)
-            }
-        };
-        let Some(mut back) = sent else { return };
-        back.finals.done(id);
-        // The next of this ear may have waited for this one.
-        shared.work.notify_one();
-        let Some(back) = shared.finish_if_done(back, id) else { return };
-        state = back;
-    }
-}
-
-enum Outcome {
-    Words(Utterance),
-    Doubted(Doubt),
-    Failed,
-}
-
-/// How often an utterance is given to the recogniser before it is given up.
-const ATTEMPTS: usize = 3;
-
-fn outcome(shared: &Shared, worker: &mut dyn Worker, job: &Final, options: &EarOptions) -> Outcome {
-    let Heard { start_ms, end_ms, .. } = job.heard;
-    let hints = Hints { language: options.language.as_deref().or(shared.language.as_deref()), prompt: "" };
-    for attempt in 1..=ATTEMPTS {
-        // A panic in the bindings must not leave the party waiting for ever.
-        let recognised = catch_unwind(AssertUnwindSafe(|| recognise(worker, &job.heard, hints)))
-            .unwrap_or_else(|_| Err(BackendError::Failed { what: "it panicked".to_owned() }));
-        match recognised {
-            Ok(Ok(Words { text, confidence, words, language })) => {
-                let words = words.into_iter().map(|word| Word {
-                    text: word.text,
-                    start_ms: (start_ms + word.start_ms).clamp(start_ms, end_ms),
-                    end_ms: (start_ms + word.end_ms).clamp(start_ms, end_ms),
-                    probability: word.probability,
-                });
-                return Outcome::Words(Utterance {
-                    party: job.party,
-                    start_ms,
-                    end_ms,
-                    text,
-                    confidence,
-                    words: words.collect(),
-                    language,
-                    voice: None,
-                    recogniser: Arc::clone(&shared.recogniser),
-                });
-            }
-            Ok(Err(doubt)) => return Outcome::Doubted(doubt),
-            Err(error) => {
-                warn!(party = job.party.0, attempt, cause = %error, "an utterance was not decoded");
-                if matches!(error, BackendError::Refused { .. }) {
-                    break;
-                }
-            }
-        }
-    }
-    Outcome::Failed
 }
