@@ -10,6 +10,7 @@
 //! - [`weights`]: which files, where from, and that they are what they should be.
 //! - [`Transcriber`]: live parties in, utterances out; own low-priority threads, bounded queues, never blocks a caller.
 //! - [`notes`]: what is drawn from a transcript, every line with the utterances that it rests on.
+//! - [`files`]: recordings in, a transcript with notes out.
 //! - [`eval`]: word error rate and what else measuring needs.
 //!
 //! What people said never goes to a log: neither ours nor whisper.cpp's, whose log is swallowed whole because its debug
@@ -19,6 +20,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests"))]
 
 pub mod eval;
+pub mod files;
 pub mod notes;
 mod remote;
 pub mod speakers;

@@ -3,6 +3,7 @@
 mod check;
 mod log;
 mod run;
+mod transcribe;
 mod weights;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -39,11 +40,13 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Lists, fetches and verifies the weights for speech recognition.
+    /// Lists, fetches and verifies the weights that speech and notes need.
     Models {
         #[command(subcommand)]
         action: weights::Action,
     },
+    /// Writes down what is said in recordings: transcript, subtitles, notes.
+    Transcribe(transcribe::Arguments),
 }
 
 #[derive(Debug, clap::Args)]
@@ -79,12 +82,13 @@ impl Cli {
     /// Does what was asked for.
     #[must_use]
     pub fn run(self) -> ExitCode {
-        log::start();
+        log::start(matches!(self.command, Command::Run(_)));
         match self.command {
             Command::Run(settings) => with_config(&settings, |config| block_on(run::run(config))),
             Command::Registration { settings, force } => with_config(&settings, |config| registration(&config, force)),
             Command::Check { settings, json } => check::run(&settings.config, json),
             Command::Models { action } => block_on(weights::run(action)),
+            Command::Transcribe(arguments) => transcribe::run(&arguments),
         }
         .into()
     }

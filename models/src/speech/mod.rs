@@ -161,6 +161,9 @@ pub struct EarOptions {
     pub terms: Vec<String>,
     /// Several people share this line: tell them apart ([`Utterance::voice`]). Default false.
     pub several_voices: bool,
+    /// The sound comes from a recording, faster or slower than it was spoken: a pause between pushes is none in the speech.
+    /// Default false.
+    pub recorded: bool,
 }
 
 /// One of several people behind one line, as told apart within this call: 0 is "Speaker A". Nothing about the voice itself.

@@ -85,7 +85,10 @@ fn next_round(shared: &Shared, ears: &mut HashMap<EarId, Ears>) -> Option<Vec<Ta
             .filter_map(|(id, ear)| {
                 let finish = ear.finishing && !ear.heard_all;
                 let open = ears.get(id).is_some_and(|known| known.epoch == ear.epoch && known.listener.is_open());
-                let stalled = open && ear.inbox.is_empty() && now.duration_since(ear.last_push) >= STALLED;
+                let stalled = open
+                    && !ear.options.recorded
+                    && ear.inbox.is_empty()
+                    && now.duration_since(ear.last_push) >= STALLED;
                 if ear.inbox.is_empty() && !finish && !stalled && ear.lost_samples == 0 {
                     return None;
                 }

@@ -349,6 +349,11 @@ impl PartyEar {
         shared.listen.notify_one();
     }
 
+    /// How much sound waits to be listened to, in ms. Who pushes faster than people speak waits while it is much.
+    pub fn queued_ms(&self) -> u64 {
+        self.handle.0.lock().ears.get(&self.id).map_or(0, |ear| ear.inbox_samples as u64 / 16)
+    }
+
     /// The party has left: what it said so far is recognised to the end, then [`Recognised::Finished`] comes.
     pub fn finish(mut self) {
         self.finished = true;

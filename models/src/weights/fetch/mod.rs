@@ -158,6 +158,10 @@ impl Session<'_> {
         }
         let path = target.file.path(&self.folder);
         std::fs::rename(&target.part, &path).map_err(plain)?;
+        // What other sources left half done.
+        for ending in ["part", "joined", "joined-part", "joined-parts"] {
+            let _ = std::fs::remove_file(target.file.beside(&self.folder, ending));
+        }
         if let Some(Ok(directory)) = path.parent().map(File::open) {
             // The rename itself reaches the disk; where a directory cannot be synced the file is whole anyway.
             let _ = directory.sync_all();
