@@ -10,7 +10,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use models::TranscriberConfig;
 use models::files::{self, FileError, Options, Progress, Recording, Transcription};
 use models::notes::NoteTaker;
-use models::weights::{self, DEFAULT_VAD, MULTILINGUAL_WHISPER};
+use models::speakers::SpeakerConfig;
+use models::weights::{self, DEFAULT_VAD, DEFAULT_WHISPER, MULTILINGUAL_WHISPER};
 
 use super::{Exit, complain, weights::Folder, weights::Place};
 
@@ -145,24 +146,37 @@ fn formats(arguments: &Arguments) -> Result<Vec<Format>, String> {
 
 fn recogniser(arguments: &Arguments, place: &Place) -> Result<TranscriberConfig, String> {
     let language = arguments.language.clone().map(|code| code.trim().to_lowercase());
-    let english = language.as_deref().is_none_or(|code| code == "en");
-    let model = match &arguments.model {
-        Some(model) => model.as_str(),
-        None if english => place.model.as_str(),
-        None => MULTILINGUAL_WHISPER,
-    };
-    if !english && model.ends_with(".en") {
-        return Err(format!("{model} knows English only; for other languages take --model {MULTILINGUAL_WHISPER}"));
-    }
-    let file = |name: &str| {
-        weights::named(name).and_then(|w| weights::locate(&w, &place.folder)).map_err(|error| error.to_string())
-    };
+    let foreign = language.as_deref().is_some_and(|code| code != "en");
     // A name of the manifest, or any ggml file.
-    let own = [PathBuf::from(model), place.folder.join(model)].into_iter().find(|path| path.is_file());
-    let mut config = TranscriberConfig::new(own.map_or_else(|| file(model), Ok)?, file(DEFAULT_VAD)?);
+    let find = |model: &str| {
+        let own = [PathBuf::from(model), place.folder.join(model)].into_iter().find(|path| path.is_file());
+        own.map_or_else(|| weights::named(model).and_then(|w| weights::locate(&w, &place.folder)), Ok)
+    };
+    let configured = place.model.clone().filter(|model| !(foreign && model.ends_with(".en")));
+    let whisper = match (arguments.model.clone().or(configured), language.as_deref()) {
+        (Some(model), _) if foreign && model.ends_with(".en") => {
+            return Err(format!("{model} knows English only; for other languages take --model {MULTILINGUAL_WHISPER}"));
+        }
+        (Some(model), _) => find(&model),
+        (None, Some("en")) => find(DEFAULT_WHISPER).or_else(|_| find(MULTILINGUAL_WHISPER)),
+        (None, Some(_)) => find(MULTILINGUAL_WHISPER),
+        // Where the one for all languages is missing, English is better than nothing, if people know.
+        (None, None) => find(MULTILINGUAL_WHISPER).or_else(|missing| {
+            let english = find(DEFAULT_WHISPER).map_err(|_| missing)?;
+            complain("only English is recognised; `roomtone models fetch base` brings the other languages");
+            Ok(english)
+        }),
+    };
+    let whisper = whisper.map_err(|error| error.to_string())?;
+    let vad = find(DEFAULT_VAD).map_err(|error| error.to_string())?;
+    let mut config = TranscriberConfig::new(whisper, vad);
     config.language = language;
-    // Nobody waits for captions: utterances may be as long as the recogniser likes them best, and all cores are ours.
+    // Nobody waits for captions, and all cores are ours.
     config.workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).clamp(1, 16);
+    if arguments.speakers {
+        // Told now, not after an hour of work.
+        SpeakerConfig::in_folder(&place.folder).map_err(|error| error.to_string())?;
+    }
     Ok(config)
 }
 
@@ -292,7 +306,7 @@ mod tests {
     #[test]
     fn names_must_fit_the_files_and_languages_the_model() {
         let folder = tempfile::tempdir().unwrap();
-        let place = Place { folder: folder.path().to_owned(), model: "base.en".to_owned() };
+        let place = Place { folder: folder.path().to_owned(), model: Some("base.en".to_owned()) };
         let error = prepare(&parsed("a.wav b.wav --name Ada"), &place).err().unwrap();
         assert!(error.contains("1 names for 2 files"), "{error}");
         let error = prepare(&parsed("a.wav --language de --model base.en"), &place).err().unwrap();

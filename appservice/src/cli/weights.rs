@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Subcommand;
 use indicatif::{ProgressBar, ProgressStyle};
-use models::weights::{self, DEFAULT_VAD, DEFAULT_WHISPER, Progress, Weights};
+use models::weights::{self, DEFAULT_VAD, MULTILINGUAL_WHISPER, Progress, Weights};
 
 use super::{Exit, complain, say};
 use crate::config::Config;
@@ -45,7 +45,8 @@ pub(super) struct Folder {
 /// Where to look, and what the configuration wants recognition to use.
 pub(super) struct Place {
     pub(super) folder: PathBuf,
-    pub(super) model: String,
+    /// `None` where no configuration is there.
+    pub(super) model: Option<String>,
 }
 
 impl Folder {
@@ -57,11 +58,11 @@ impl Folder {
         };
         let Some(path) = config else {
             let folder = self.folder.clone().unwrap_or_else(weights::default_folder);
-            return Ok(Place { folder, model: DEFAULT_WHISPER.to_owned() });
+            return Ok(Place { folder, model: None });
         };
         let config =
             Config::load(path).map_err(|error| format!("{error}\nTo do without it, name the folder with --folder."))?;
-        let model = config.transcription.model().to_owned();
+        let model = Some(config.transcription.model().to_owned());
         let configured = self.folder.clone().or(config.transcription.models_dir);
         Ok(Place { folder: configured.unwrap_or_else(weights::default_folder), model })
     }
@@ -126,8 +127,8 @@ async fn fetch(mut names: Vec<String>, place: &Place) -> Exit {
     if names.is_empty() {
         names = vec![DEFAULT_VAD.to_owned()];
         // A path of one's own needs no fetching.
-        let model = &place.model;
-        names.push(if weights::named(model).is_ok() { model.clone() } else { DEFAULT_WHISPER.to_owned() });
+        let configured = place.model.clone().filter(|model| weights::named(model).is_ok());
+        names.push(configured.unwrap_or_else(|| MULTILINGUAL_WHISPER.to_owned()));
     }
     // All names are looked at before the first long download.
     let chosen = match names.iter().map(|name| weights::named(name)).collect::<Result<Vec<_>, _>>() {
