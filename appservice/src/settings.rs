@@ -202,6 +202,7 @@ impl RoomSettings {
             language: language.map(|l| l.code().to_owned()),
             terms,
             several_voices,
+            recorded: false,
         }
     }
 }
