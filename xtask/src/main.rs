@@ -4,6 +4,7 @@
 
 mod bench;
 mod demo;
+mod eval;
 mod prompts;
 mod setup;
 mod shell;
@@ -28,8 +29,19 @@ enum Command {
     Demo(demo::Options),
     /// Format, lints, licences, unit tests, scenarios with the real peers.
     Test(test::Options),
+    /// Measures words, speakers and notes against what is known to be true; fails where a figure got worse.
+    Eval(eval::Options),
     /// Measures what docs/benchmarks.md tells, and prints it as its tables.
-    Bench(bench::Options),
+    #[command(subcommand)]
+    Bench(Bench),
+}
+
+#[derive(Debug, Subcommand)]
+enum Bench {
+    /// Whole calls through the real servers: setting up, sound, captions.
+    Calls(bench::Options),
+    /// The recogniser beside whisper.cpp and faster-whisper; delays, speakers at once, memory.
+    Speech(eval::Speed),
 }
 
 /// The checkout's root.
@@ -44,7 +56,9 @@ fn main() -> ExitCode {
         Command::Setup => setup::run().map(|_| ()),
         Command::Demo(options) => demo::run(&options),
         Command::Test(options) => test::run(&options),
-        Command::Bench(options) => bench::run(&options),
+        Command::Eval(options) => eval::run(&options),
+        Command::Bench(Bench::Calls(options)) => bench::run(&options),
+        Command::Bench(Bench::Speech(options)) => eval::speed(&options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

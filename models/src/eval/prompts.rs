@@ -113,6 +113,11 @@ impl Speaker {
         found.reduce(Result::or).unwrap_or_else(|| Err(io::ErrorKind::NotFound.into()))
     }
 
+    /// Whether somebody wrote down what is said.
+    pub fn has_texts(&self) -> bool {
+        self.list.is_some()
+    }
+
     /// Its prompts, in the order of the package's list; those whose text is not known have an empty one.
     ///
     /// # Errors

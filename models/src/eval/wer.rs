@@ -65,6 +65,22 @@ pub fn word_errors(reference: &str, hypothesis: &str) -> WordErrors {
     WordErrors { words: reference.len(), substituted, deleted, inserted }
 }
 
+/// A text without the accents of Western European languages, and with е for ё: lists of prompts often lack them.
+pub fn without_accents(text: &str) -> String {
+    const PLAIN: &[(&str, char)] = &[
+        ("áàâäã", 'a'),
+        ("éèêë", 'e'),
+        ("íìîï", 'i'),
+        ("óòôöõ", 'o'),
+        ("úùûü", 'u'),
+        ("ñ", 'n'),
+        ("ç", 'c'),
+        ("ё", 'е'),
+    ];
+    let plain = |c: char| PLAIN.iter().find(|(accented, _)| accented.contains(c)).map_or(c, |(_, plain)| *plain);
+    text.chars().flat_map(char::to_lowercase).map(plain).collect()
+}
+
 /// Words as they are compared: lower case, digits spelt out, contractions opened, no punctuation, no bracketed sounds.
 pub fn normalise(text: &str) -> Vec<String> {
     let mut plain = String::with_capacity(text.len());
@@ -200,6 +216,14 @@ mod tests {
         for (reference, hypothesis) in same {
             assert_eq!(word_error_rate(reference, hypothesis), 0.0, "{reference} / {hypothesis}");
         }
+    }
+
+    #[test]
+    fn accents_go_and_letters_stay() {
+        assert_eq!(
+            without_accents("Número, Contraseña, déjà, решётку, naïve"),
+            "numero, contrasena, deja, решетку, naive"
+        );
     }
 
     #[test]
