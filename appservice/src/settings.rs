@@ -28,7 +28,7 @@ pub enum Spoken {
 }
 
 impl Spoken {
-    /// What the recogniser takes.
+    /// As people write it.
     #[must_use]
     pub fn code(&self) -> &str {
         match self {
@@ -185,9 +185,10 @@ impl RoomSettings {
             .or_else(|| map.get(&Line::Phones).filter(|_| line.phone))
     }
 
-    /// How to listen to a party. `names`: of the room and of who is in the call.
+    /// How to listen to a party. `names`: of the room and of who is in the call; `usual`: the language where nobody has said
+    /// otherwise, `None` to find out.
     #[must_use]
-    pub fn ear(&self, policy: &Policy, line: &OnLine<'_>, names: &[String]) -> EarOptions {
+    pub fn ear(&self, policy: &Policy, line: &OnLine<'_>, names: &[String], usual: Option<&str>) -> EarOptions {
         let several_voices = line.phone && Self::of(&self.several, line).copied().unwrap_or(false);
         let language = Self::of(&self.languages, line).or(policy.language.as_ref());
         let mut terms = self.terms.clone();
@@ -199,7 +200,11 @@ impl RoomSettings {
         EarOptions {
             // Whose unfinished words they are is only known once they are finished.
             captions: policy.live && !several_voices,
-            language: language.map(|l| l.code().to_owned()),
+            language: match language {
+                Some(Spoken::Auto) => None,
+                Some(Spoken::Code(code)) => Some(code.clone()),
+                None => usual.map(str::to_owned),
+            },
             terms,
             several_voices,
             recorded: false,
@@ -285,13 +290,17 @@ mod tests {
         settings.several.insert(Line::Phones, true);
         let policy = Policy { language: Some(Spoken::Code("en".into())), live: true, ..Policy::unset(true) };
         let (ada, other) = (number("+442079460123"), number("+15550100"));
-        let ear = |user, phone, number| settings.ear(&policy, &OnLine { user, phone, number }, &["Ada".into()]);
-        let language = |ear: EarOptions| ear.language.unwrap();
-        assert_eq!(language(ear("@g1:hs", true, Some(&ada))), "auto");
-        assert_eq!(language(ear("@g2:hs", true, Some(&other))), "fr");
-        assert_eq!(language(ear("@g3:hs", true, None)), "fr");
-        assert_eq!(language(ear("@bob:hs", false, None)), "de");
-        assert_eq!(language(ear("@carol:hs", false, None)), "en");
+        let ear =
+            |user, phone, number| settings.ear(&policy, &OnLine { user, phone, number }, &["Ada".into()], Some("it"));
+        let language = |ear: EarOptions| ear.language;
+        assert_eq!(language(ear("@g1:hs", true, Some(&ada))), None, "found out, whatever is usual");
+        assert_eq!(language(ear("@g2:hs", true, Some(&other))).as_deref(), Some("fr"));
+        assert_eq!(language(ear("@g3:hs", true, None)).as_deref(), Some("fr"));
+        assert_eq!(language(ear("@bob:hs", false, None)).as_deref(), Some("de"));
+        assert_eq!(language(ear("@carol:hs", false, None)).as_deref(), Some("en"));
+        let unset = Policy { language: None, ..policy.clone() };
+        let carol = OnLine { user: "@carol:hs", phone: false, number: None };
+        assert_eq!(settings.ear(&unset, &carol, &[], Some("it")).language.as_deref(), Some("it"));
         assert!(ear("@g2:hs", true, Some(&other)).several_voices && !ear("@bob:hs", false, None).several_voices);
         assert!(ear("@bob:hs", false, None).captions && !ear("@g2:hs", true, Some(&other)).captions);
         assert_eq!(ear("@bob:hs", false, None).terms, ["Ada"]);

@@ -223,7 +223,8 @@ impl Archive {
     /// [`ArchiveError::NoSuchCall`], or what the database says.
     pub async fn notes(&self, call: CallId) -> Result<Option<StoredNotes>, ArchiveError> {
         let keys = self.read_keys(call).await?;
-        let row: Option<(Vec<u8>, i64, Option<Vec<u8>>, Option<String>)> =
+        type Row = (Vec<u8>, i64, Option<Vec<u8>>, Option<String>);
+        let row: Option<Row> =
             sqlx::query_as("SELECT body, written_ms, notes_effect, notes_event FROM notes WHERE call_id = ?")
                 .bind(&call.as_bytes()[..])
                 .fetch_optional(&self.inner.reader)

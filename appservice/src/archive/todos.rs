@@ -352,7 +352,7 @@ impl Archive {
             .bind(room.as_str())
             .fetch_all(&self.inner.reader)
             .await?;
-        rows.into_iter().map(|row| self.todo(row)).collect()
+        rows.iter().map(|row| self.todo(row)).collect()
     }
 
     /// When the next reminder is due.
@@ -384,7 +384,7 @@ impl Archive {
                 let room = OwnedRoomId::try_from(row.room_id.as_str())
                     .map_err(|e| ArchiveError::malformed("todos", e.to_string()))?;
                 let at = from_millis(row.remind_ms.unwrap_or_default());
-                Ok(Reminder { room, todo: self.todo(row)?, at })
+                Ok(Reminder { room, todo: self.todo(&row)?, at })
             })
             .collect()
     }
@@ -403,7 +403,7 @@ impl Archive {
         Ok(row.map(|(n,)| n.split(' ').filter_map(|n| n.parse().ok()).collect()).unwrap_or_default())
     }
 
-    fn todo(&self, row: Row) -> Result<Todo, ArchiveError> {
+    fn todo(&self, row: &Row) -> Result<Todo, ArchiveError> {
         let call = CallId::from_bytes(id16("todos", &row.call_id)?);
         let keys = self.open_call_keys(&row.room_id, &row.room_key, call, &row.call_key)?;
         Ok(Todo {

@@ -325,7 +325,7 @@ impl CallTask {
                     taking.withdraw(&ids);
                 }
             }
-            ToCall::Named(name) => self.named(name),
+            ToCall::Named(name) => self.named(&name),
             ToCall::SoFar(id, relation) => self.so_far(id, relation).await,
             ToCall::HangUp => self.tell(Input::HangUp).await,
         }
@@ -468,7 +468,7 @@ impl CallTask {
     }
 
     /// A voice has a name: captions to come and the notes use it.
-    fn named(&mut self, name: VoiceName) {
+    fn named(&mut self, name: &VoiceName) {
         let before = self.names().of(&name.party, Some(name.voice));
         self.voices.retain(|v| (v.party.as_str(), v.voice) != (name.party.as_str(), name.voice));
         self.voices.push(name.clone());
@@ -499,7 +499,8 @@ impl CallTask {
         let tells_voices = self.house.tells_voices;
         let ear = |p: &PartyRecord| {
             let line = OnLine { user: &p.user, phone: p.kind == PartyKind::Phone, number: p.number.as_ref() };
-            let mut options = self.plan.settings.ear(&self.plan.policy, &line, &names);
+            let mut options =
+                self.plan.settings.ear(&self.plan.policy, &line, &names, self.house.config.transcription.spoken());
             options.several_voices &= tells_voices;
             (PartyId::new(&p.user), options)
         };

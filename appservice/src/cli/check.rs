@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::{
     Exit, block_on,
-    run::{weights_folder, whisper},
+    run::{service, weights_folder, whisper},
     say,
 };
 use crate::{
@@ -125,6 +125,18 @@ fn speech(config: &Config, found: &mut Findings) {
             Err(_) => look(config.transcription.model()),
         }
     }
+    match service(config) {
+        None => {}
+        Some(Err(error)) => found.bad("transcription.http", format!("{error:#}"), "mend the key that is named"),
+        Some(Ok(service)) => match service.check() {
+            Ok(()) => found.good("transcription.http", format!("{} answers", service.host())),
+            Err(error) => found.bad(
+                "transcription.http",
+                error.to_string(),
+                "start the service, or correct transcription.http; until then nothing is written down",
+            ),
+        },
+    }
     if config.transcription.speakers == Speakers::Auto {
         match SpeakerConfig::in_folder(&folder) {
             Ok(_) => found.good("transcription.speakers", "the weights to tell voices apart are there"),
@@ -182,37 +194,8 @@ fn sip(config: &Config, found: &mut Findings) {
     }
 }
 
-/// A service that hears: whether it answers and takes the key.
-async fn recogniser(config: &Config, http: &reqwest::Client, found: &mut Findings) {
-    let (Backend::Http, Some(service)) = (config.transcription.backend, &config.transcription.http) else { return };
-    let key = match service.read_key() {
-        Ok(key) => key,
-        Err(error) => {
-            return found.bad("transcription.http.api_key_file", error.to_string(), "name a file that can be read");
-        }
-    };
-    let mut request = http.get(format!("{}/models", service.url.trim_end_matches('/')));
-    if let Some(key) = key {
-        request = request.bearer_auth(key.expose_secret());
-    }
-    match request.send().await.map(|answer| answer.status()) {
-        Ok(status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)) => found.bad(
-            "transcription.http.api_key_file",
-            format!("{} answers {status}", service.url),
-            "give the key that the service knows",
-        ),
-        Ok(_) => found.good("transcription.http.url", format!("{} answers", service.url)),
-        Err(error) => found.bad(
-            "transcription.http.url",
-            format!("{} does not answer: {error}", service.url),
-            "start the service, or correct the address; until then nothing is written down",
-        ),
-    }
-}
-
 async fn network(config: &Config, found: &mut Findings) {
     let Ok(http) = reqwest::Client::builder().timeout(Duration::from_secs(10)).build() else { return };
-    recogniser(config, &http, found).await;
     let base = config.homeserver.url.trim_end_matches('/');
     let get = async |path: &str, token: Option<&str>| -> Result<(StatusCode, Value), reqwest::Error> {
         let mut request = http.get(format!("{base}{path}"));

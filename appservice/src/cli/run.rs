@@ -4,7 +4,14 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use bridge::sip::{SipConfig, SipEndpoint};
-use models::{Transcriber, TranscriberConfig, weights};
+use models::{
+    Transcriber, TranscriberConfig,
+    speech::backend::{
+        Backend as _,
+        http::{HttpBackend, HttpConfig},
+    },
+    weights,
+};
 use payments::NoCharge;
 use tokio::{net::TcpListener, signal::unix::SignalKind};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -159,6 +166,20 @@ pub(super) fn whisper(config: &Config) -> Result<(String, PathBuf), weights::Wei
     }
 }
 
+/// The service that recognises speech, where one is configured.
+pub(super) fn service(config: &Config) -> Option<anyhow::Result<HttpBackend>> {
+    let endpoint = config.transcription.service()?;
+    let made = || {
+        let mut settings = HttpConfig::new(&endpoint.url, &endpoint.model);
+        settings.api_key = endpoint.read_key().context("transcription.http.api_key_file")?;
+        if let Some(seconds) = endpoint.timeout_seconds {
+            settings.timeout = Duration::from_secs(seconds.max(1));
+        }
+        Ok(HttpBackend::new(settings)?)
+    };
+    Some(made())
+}
+
 /// The recogniser and its name, or a warning: without weights calls go on, without notes.
 fn hearing(config: &Config, metrics: &Metrics) -> (Option<Hearing>, String) {
     let configured = config.transcription.recogniser();
@@ -171,15 +192,25 @@ fn hearing(config: &Config, metrics: &Metrics) -> (Option<Hearing>, String) {
         Ok(vad) => vad,
         Err(error) => return none(&error),
     };
-    let (name, mut settings) = match whisper(config) {
-        Ok((model, path)) => (format!("whisper {model}"), TranscriberConfig::new(path, vad)),
-        Err(error) => return none(&error),
+    let (name, mut settings) = match service(config) {
+        Some(Ok(service)) => {
+            let mut settings = TranscriberConfig::new(PathBuf::new(), vad);
+            let name = service.name().to_owned();
+            settings.backend = Some(Arc::new(service));
+            (name, settings)
+        }
+        Some(Err(error)) => return none(&error),
+        None => match whisper(config) {
+            Ok((model, path)) => (format!("whisper {model}"), TranscriberConfig::new(path, vad)),
+            Err(error) => return none(&error),
+        },
     };
     // Captions are to stand in the thread within 2 s: from 3 s on a shorter pause ends an utterance, and none is longer than
     // 12 s (in windows of 32 ms), so that little is left to decode when somebody stops.
     settings.endpoint.patient_until = 94;
     settings.endpoint.longest = 375;
-    settings.language = config.transcription.language.clone().filter(|code| !code.eq_ignore_ascii_case("auto"));
+    // Each ear is told its own: rooms and parties differ.
+    settings.language = None;
     if let Some(threads) = config.transcription.threads {
         settings.workers = threads.max(1);
     }

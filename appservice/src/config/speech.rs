@@ -1,6 +1,7 @@
 //! `transcription`, `notes` and `metrics`: who recognises speech, who writes, who may read the counts.
 use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf};
 
+use models::speech::backend::whisper::knows_language;
 use secrecy::SecretString;
 use serde::Deserialize;
 
@@ -111,6 +112,18 @@ impl Transcription {
         }
     }
 
+    /// The service that recognises speech, where it is one.
+    #[must_use]
+    pub fn service(&self) -> Option<&Endpoint> {
+        self.http.as_ref().filter(|_| self.backend == Backend::Http)
+    }
+
+    /// The language that is spoken where a room has said nothing; `None`: found out.
+    #[must_use]
+    pub fn spoken(&self) -> Option<&str> {
+        self.language.as_deref().filter(|code| !code.eq_ignore_ascii_case("auto"))
+    }
+
     /// Who sees the words, as people read it.
     #[must_use]
     pub fn recogniser(&self) -> String {
@@ -122,7 +135,8 @@ impl Transcription {
 
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         if let Some(language) = &self.language
-            && !crate::settings::is_code(language)
+            && !(crate::settings::is_code(language)
+                && (language.eq_ignore_ascii_case("auto") || knows_language(&language.to_ascii_lowercase())))
         {
             return Err(wrong(
                 "transcription.language",
@@ -221,8 +235,7 @@ impl Notes {
 /// The machines beside this one that see what people say.
 #[must_use]
 pub fn seen_by(transcription: &Transcription, notes: &Notes) -> BTreeSet<String> {
-    let speech = transcription.http.as_ref().filter(|_| transcription.backend == Backend::Http);
-    speech.into_iter().chain(notes.llm()).filter_map(Endpoint::other_host).collect()
+    transcription.service().into_iter().chain(notes.llm()).filter_map(Endpoint::other_host).collect()
 }
 
 /// `metrics`: counts for Prometheus.

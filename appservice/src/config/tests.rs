@@ -58,6 +58,7 @@ fn what_hears_and_what_writes_is_checked_by_key() {
         ("transcription: { backend: http, http: { url: 'http://a/v1' } }", "transcription.http.model: is not set"),
         ("transcription: { http: { url: 'http://a/v1', model: w } }", "transcription.http: is set, but"),
         ("transcription: { language: german }", "transcription.language"),
+        ("transcription: { language: zz }", "transcription.language"),
         ("notes: { writer: llm }", "notes.llm.url: is not set"),
         ("notes: { llm: { url: 'ftp://a', model: q } }", "notes.llm.url"),
         ("notes: { llm: { url: 'http://a/v1' } }", "notes.llm.model"),
