@@ -78,10 +78,10 @@ impl Default for BertConfig {
     }
 }
 
-/// Names of folders in the weights folder that [`BertConfig::fill_from`] looks for.
-const SUMMARY: &str = "bart";
-const TITLE: &str = "t5-title";
-const ENTITIES: &str = "bert-ner";
+/// Names of folders in the weights folder that [`BertConfig::fill_from`] looks for, as the manifest has them or for one's own.
+const SUMMARY: [&str; 2] = ["bart", "bart-large-cnn"];
+const TITLE: [&str; 1] = ["t5-title"];
+const ENTITIES: [&str; 2] = ["bert-ner", "bert-base-ner"];
 
 impl BertConfig {
     /// Whether there is nothing to load.
@@ -90,13 +90,16 @@ impl BertConfig {
         self.summary_dir.is_none() && self.title_dir.is_none() && self.entities_dir.is_none()
     }
 
-    /// Takes for what is not named the folders `bart`, `t5-title` and `bert-ner` of the weights folder, where they are.
+    /// Takes for what is not named the folders `bart` or `bart-large-cnn`, `t5-title`, and `bert-ner` or `bert-base-ner` of the
+    /// weights folder, where they are.
     #[must_use]
     pub fn fill_from(mut self, weights: &Path) -> Self {
-        let there = |name: &str| Some(weights.join(name)).filter(|dir| dir.join("config.json").is_file());
-        self.summary_dir = self.summary_dir.or_else(|| there(SUMMARY));
-        self.title_dir = self.title_dir.or_else(|| there(TITLE));
-        self.entities_dir = self.entities_dir.or_else(|| there(ENTITIES));
+        let there = |names: &[&str]| {
+            names.iter().map(|name| weights.join(name)).find(|folder| folder.join("config.json").is_file())
+        };
+        self.summary_dir = self.summary_dir.or_else(|| there(&SUMMARY));
+        self.title_dir = self.title_dir.or_else(|| there(&TITLE));
+        self.entities_dir = self.entities_dir.or_else(|| there(&ENTITIES));
         self
     }
 }
@@ -113,11 +116,11 @@ mod config_tests {
     #[test]
     fn a_weights_folder_fills_in_what_is_not_named_and_there() {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::create_dir(folder.path().join(TITLE)).unwrap();
-        std::fs::create_dir(folder.path().join(SUMMARY)).unwrap();
-        std::fs::write(folder.path().join(TITLE).join("config.json"), "{}").unwrap();
+        std::fs::create_dir(folder.path().join(TITLE[0])).unwrap();
+        std::fs::create_dir(folder.path().join(SUMMARY[0])).unwrap();
+        std::fs::write(folder.path().join(TITLE[0]).join("config.json"), "{}").unwrap();
         let config = BertConfig::default().fill_from(folder.path());
-        assert_eq!(config.title_dir, Some(folder.path().join(TITLE)));
+        assert_eq!(config.title_dir, Some(folder.path().join(TITLE[0])));
         assert_eq!(config.summary_dir, None, "an empty folder is no checkpoint");
         let named = BertConfig { title_dir: Some("/elsewhere".into()), ..BertConfig::default() };
         assert_eq!(named.fill_from(folder.path()).title_dir, Some("/elsewhere".into()));
