@@ -39,7 +39,7 @@ struct Times {
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let toolbox = setup::run()?;
     if options.debug {
-        shell::openly(shell::cargo().args(["build", "--package", "appservice", "--locked"]))?;
+        shell::openly(&mut shell::build_roomtone())?;
     } else {
         test::release(&root())?;
         rundir::use_program(rundir::target_dir()?.join("release/roomtone"));

@@ -91,7 +91,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     }
     setup::run()?;
     println!("Building Roomtone:");
-    shell::openly(shell::cargo().args(["build", "--package", "appservice", "--locked"]))?;
+    shell::openly(&mut shell::build_roomtone())?;
     tokio::runtime::Runtime::new()?.block_on(call(options))
 }
 

@@ -354,7 +354,7 @@ fn weights(cache: &Path, logs: &Path) -> anyhow::Result<PathBuf> {
         "building Roomtone",
         "it fetches its weights itself, by its own manifest; the first time takes minutes",
     )?;
-    work.run(shell::cargo().args(["build", "--package", "appservice", "--locked"]))?;
+    work.run(&mut shell::build_roomtone())?;
     let program = scenarios::rundir::roomtone_program()?;
     work.end();
     // Openly: it has progress bars of its own.

@@ -10,6 +10,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use indicatif::{ProgressBar, ProgressStyle};
+use scenarios::toolbox;
 
 /// Looks for a program in `PATH`.
 pub(crate) fn which(name: &str) -> Option<PathBuf> {
@@ -108,9 +109,37 @@ pub(crate) fn shown(command: &Command) -> String {
     words.map(|w| w.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
 }
 
-/// The `cargo` that runs us.
+/// The libtorch that set-up has made, unless the environment names another or this machine has none.
+fn libtorch() -> Option<PathBuf> {
+    toolbox::libtorch_dir()
+        .ok()
+        .filter(|dir| std::env::var_os("LIBTORCH").is_none() && dir.join("lib/libtorch.so").exists())
+}
+
+/// The features with which all is built, linted and tested, with `--workspace`: another set of them, or of packages, would
+/// build the dependencies anew. Without libtorch, as set-up leaves it on some machines, there are none.
+pub(crate) fn features() -> &'static [&'static str] {
+    if libtorch().is_some() || std::env::var_os("LIBTORCH").is_some() {
+        &["--features", "appservice/bert"]
+    } else {
+        &[]
+    }
+}
+
+/// The `cargo` that runs us. It finds libtorch.
 pub(crate) fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(crate::root());
+    if let Some(libtorch) = libtorch() {
+        // Python's wheels, which it is taken from, have C++'s strings of before 2011.
+        command.env("LIBTORCH", libtorch).env("LIBTORCH_CXX11_ABI", "0");
+    }
+    command
+}
+
+/// The `cargo` that builds `roomtone`.
+pub(crate) fn build_roomtone() -> Command {
+    let mut command = cargo();
+    command.args(["build", "--workspace", "--bin", "roomtone", "--locked"]).args(features());
     command
 }

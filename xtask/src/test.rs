@@ -65,7 +65,17 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
 
 fn clippy() -> anyhow::Result<()> {
     setup::run()?; // libclang and cmake: without them the workspace does not build
-    shell::openly(shell::cargo().args(["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]))
+    let clippy = |features: &[&str]| {
+        let mut command = shell::cargo();
+        command
+            .args(["clippy", "--workspace", "--all-targets", "--locked"])
+            .args(features)
+            .args(["--", "-D", "warnings"]);
+        shell::openly(&mut command)
+    };
+    clippy(shell::features())?;
+    // What `cargo build` alone makes, without libtorch.
+    if shell::features().is_empty() { Ok(()) } else { clippy(&[]) }
 }
 
 fn deny() -> anyhow::Result<()> {
@@ -97,15 +107,14 @@ fn with_name(command: &mut Command, name: Option<&str>) {
 fn unit(name: Option<&str>) -> anyhow::Result<()> {
     let toolbox = setup::run()?;
     let mut command = shell::cargo();
-    command.args(["test", "--workspace", "--exclude", "scenarios", "--locked"]);
+    command.args(["test", "--workspace", "--exclude", "scenarios", "--locked"]).args(shell::features());
     with_name(&mut command, name);
     shell::openly(&mut command)?;
     if name.is_none() {
         // Ignored where cargo alone runs it: it needs a peer that set-up installs.
         let mut command = shell::cargo();
-        command.args(
-            "test --workspace --exclude scenarios --locked --test it livekits_own_client -- --ignored".split(' '),
-        );
+        command.args("test --workspace --exclude scenarios --locked --test it".split(' ')).args(shell::features());
+        command.args(["livekits_own_client", "--", "--ignored"]);
         command.env("ROOMTONE_LIVEKIT_PYTHON", &toolbox.livekit_python);
         shell::openly(&mut command)?;
     }
@@ -117,7 +126,7 @@ fn unit(name: Option<&str>) -> anyhow::Result<()> {
 
 fn scenarios(name: Option<&str>) -> anyhow::Result<()> {
     setup::run()?;
-    shell::openly(shell::cargo().args(["build", "--package", "appservice", "--locked"]))?;
+    shell::openly(&mut shell::build_roomtone())?;
     let mut command = shell::cargo();
     command.args(["test", "--package", "scenarios", "--test", "it", "--locked"]);
     with_name(&mut command, name);
@@ -128,5 +137,5 @@ fn scenarios(name: Option<&str>) -> anyhow::Result<()> {
 
 /// For the benchmarks: the program as operators run it.
 pub(crate) fn release(root: &Path) -> anyhow::Result<()> {
-    shell::openly(shell::cargo().current_dir(root).args(["build", "--release", "--package", "appservice", "--locked"]))
+    shell::openly(shell::build_roomtone().current_dir(root).arg("--release"))
 }

@@ -56,7 +56,8 @@ pub struct BertConfig {
     pub title_dir: Option<PathBuf>,
     /// Folder of a BERT that marks names (labels as CoNLL has them: `B-PER`, `I-ORG`, …). `None`: names are found by patterns.
     pub entities_dir: Option<PathBuf>,
-    /// Threads of libtorch. Default: two, one where the machine has no more.
+    /// Threads of libtorch. Default: half of the processors, at least one and at most four: more wait for one another while
+    /// recognition has the machine.
     pub threads: usize,
     /// Unix niceness of those threads, 0 to 19. Default 10: recognition, at 5, goes first.
     pub niceness: i32,
@@ -106,7 +107,7 @@ impl BertConfig {
 
 /// [`BertConfig::threads`] unless configured.
 fn default_threads() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from).min(2)
+    (std::thread::available_parallelism().map_or(1, usize::from) / 2).clamp(1, 4)
 }
 
 #[cfg(test)]

@@ -67,6 +67,11 @@ impl Seq2Seq {
     /// What it writes on `source`. `most`: bound on the written tokens beside the checkpoint's own. Takes up to a minute for
     /// a large checkpoint and a full window.
     pub(super) fn write(&self, source: &str, most: i64) -> Result<String, String> {
+        Ok(self.hypotheses(source, most, 1)?.into_iter().next().unwrap_or_default())
+    }
+
+    /// The best `count` of what the beam search found, best first; no dearer than one.
+    pub(super) fn hypotheses(&self, source: &str, most: i64, count: i64) -> Result<Vec<String>, String> {
         let source = format!("{}{source}", self.prefix);
         let read = i64::try_from(self.count(&source)).unwrap_or(i64::MAX);
         let max_length = self.generation.max_length.min(most).max(4);
@@ -76,6 +81,7 @@ impl Seq2Seq {
             min_length: Some(min_length),
             max_length: Some(max_length),
             num_beams: Some(self.generation.beams),
+            num_return_sequences: Some(count.clamp(1, self.generation.beams)),
             early_stopping: Some(true),
             do_sample: Some(false),
             length_penalty: Some(self.generation.length_penalty),
@@ -88,7 +94,7 @@ impl Seq2Seq {
             Generator::T5(generator) => generator.generate(Some(&source), Some(options)),
         };
         let written = written.map_err(|e| kind(&e).to_owned())?;
-        Ok(written.into_iter().next().map(|w| w.text.trim().to_owned()).unwrap_or_default())
+        Ok(written.into_iter().map(|w| w.text.trim().to_owned()).collect())
     }
 
     /// The most that [`Seq2Seq::write`] writes, each token counted once per hypothesis.

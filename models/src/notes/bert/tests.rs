@@ -177,6 +177,7 @@ fn t5_writes_titles_of_real_calls_from_what_was_said() {
         let quoted = ExtractiveWriter.write(transcript);
         assert!(!notes.title.is_empty() && notes.title.split_whitespace().count() <= 12, "{}", notes.title);
         assert_eq!(notes.actions, quoted.actions, "items are quoted, not written");
+        eprintln!("{:?} by {}", notes.title, notes.written_by);
         match notes.written_by.as_str() {
             "t5" => written += 1,
             by => {
@@ -191,12 +192,21 @@ fn t5_writes_titles_of_real_calls_from_what_was_said() {
 #[test]
 fn bert_marks_names_where_they_were_said() {
     let writer = writer(BertConfig { entities_dir: Some(tiny::bert()), ..BertConfig::default() });
-    let transcript = call(&[("bob", "the letter for Quentin goes to ACME."), ("ada", "it was sent by Quentin.")]);
-    let notes = writer.draw(&transcript).unwrap();
+    let mut said = vec![("bob", "the letter for Quentin goes to ACME."), ("ada", "it was sent by Quentin.")];
+    // More sentences than are read at once.
+    said.extend([("bob", "nothing was heard of it since then."); 20]);
+    said.push(("ada", "perhaps Ludmila has it."));
+    let notes = writer.draw(&call(&said)).unwrap();
     let names: Vec<_> = notes.names.iter().map(|n| (n.kind, n.text.as_str(), n.cites.as_slice())).collect();
-    assert!(names.contains(&(NameKind::Person, "Quentin", &[1, 2])), "{names:?}");
-    assert!(names.contains(&(NameKind::Organisation, "ACME", &[1])), "{names:?}");
-    assert_eq!(names.len(), 2, "{names:?}");
+    let expected: [(NameKind, &str, &[u64]); 3] = [
+        (NameKind::Person, "Quentin", &[1, 2]),
+        (NameKind::Organisation, "ACME", &[1]),
+        (NameKind::Person, "Ludmila", &[23]),
+    ];
+    for name in expected {
+        assert!(names.contains(&name), "{name:?} is not in {names:?}");
+    }
+    assert_eq!(names.len(), 3, "{names:?}");
     assert_eq!(notes.written_by, "bert");
 }
 

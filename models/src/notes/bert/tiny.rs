@@ -27,7 +27,7 @@ pub(super) const WORDS: [&str; 40] = [
     "engine", "garden", "market", "bridge", "harbour", "letter", "mirror",
 ];
 /// The window of the copying BART, in tokens: a call of a few minutes takes several pieces.
-pub(super) const WINDOW: i64 = 72;
+pub(super) const WINDOW: i64 = 64;
 
 static TRAINING: Mutex<()> = Mutex::new(());
 
@@ -67,7 +67,7 @@ pub(super) fn bert() -> PathBuf {
 
 /// Makes it once. A half-made folder never has the final name.
 fn kept(name: &str, make: fn(&Path)) -> PathBuf {
-    let _one = TRAINING.lock().unwrap();
+    let _one = TRAINING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let hash = hex::encode(&Sha256::digest(include_bytes!("tiny.rs"))[..8]);
     let program = std::env::current_exe().unwrap();
     let target = program.ancestors().nth(3).unwrap().join("tiny-checkpoints");
@@ -75,7 +75,11 @@ fn kept(name: &str, make: fn(&Path)) -> PathBuf {
     if !folder.exists() {
         fs::create_dir_all(&target).unwrap();
         let half = tempfile::tempdir_in(&target).unwrap();
+        // Small tensors are not worth dividing among threads.
+        let threads = tch::get_num_threads();
+        tch::set_num_threads(1);
         make(half.path());
+        tch::set_num_threads(threads);
         // Another process may have been first: what it made is as good.
         let _ = fs::rename(half.path(), &folder);
     }
@@ -169,7 +173,7 @@ fn train_bart(folder: &Path) {
     let mut dice = Dice::new(1);
     for step in 0..STEPS {
         optimiser.set_lr(rate(step, STEPS, 2e-3));
-        let texts: Vec<String> = (0..32).map(|_| dialogue(&mut dice)).collect();
+        let texts: Vec<String> = (0..24).map(|_| dialogue(&mut dice)).collect();
         let (ids, mask) = padded(&tokenizer, &texts, WINDOW, 1);
         let before = Tensor::cat(
             &[Tensor::full([ids.size()[0], 1], 2, (Kind::Int64, Device::Cpu)), ids.narrow(1, 0, ids.size()[1] - 1)],
@@ -235,7 +239,7 @@ fn rate(step: usize, steps: usize, most: f64) -> f64 {
 
 /// `vocab.txt` of single letters: each word is read letter by letter.
 fn train_bert(folder: &Path) {
-    const STEPS: usize = 250;
+    const STEPS: usize = 400;
     let letters = ('a'..='z').chain('A'..='Z').chain('0'..='9');
     let mut vocab: Vec<String> =
         ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", ".", ",", "?", ":"].map(str::to_owned).to_vec();

@@ -21,9 +21,9 @@ use crate::notes::{
 /// Most sentences of a whole call's summary.
 const MOST: usize = 8;
 /// Tokens of a title.
-const TITLE_TOKENS: i64 = 24;
+const TITLE_TOKENS: i64 = 20;
 /// Titles are made from so many tokens at most: more only takes longer.
-const TITLE_SOURCE: usize = 320;
+const TITLE_SOURCE: usize = 192;
 
 /// Writes notes with BART, T5 and BERT, each where its folder is configured. Weights are loaded once, at first use, on a
 /// low-priority thread of its own.
@@ -78,7 +78,8 @@ struct Material {
 #[derive(Default)]
 struct Prose {
     summary: Vec<Zeroizing<String>>,
-    title: Option<Zeroizing<String>>,
+    /// Best first.
+    titles: Vec<Zeroizing<String>>,
     names: Vec<Marked>,
 }
 
@@ -174,7 +175,7 @@ impl NoteWriter for BertWriter {
         if has_summary {
             notes.summary = summary;
         }
-        let has_title = take_title(&mut notes, prose.title.as_deref().map(String::as_str), &said);
+        let has_title = take_title(&mut notes, prose.titles.iter().map(|t| t.as_str()), &said);
         let has_names = add_names(&mut notes.names, &prose.names, &ids);
         keep_supported(&mut notes, part);
         Ok(self.signed(notes, has_summary, has_title, has_names))
@@ -226,14 +227,14 @@ impl BertWriter {
         let lines = notes.summary.iter().map(|s| s.text.replace(['“', '”'], ""));
         let source = Zeroizing::new(lines.collect::<Vec<_>>().join("\n"));
         if !source.is_empty() {
-            let title = self.run(move |models| models.title(&source))?;
-            if take_title(notes, title.as_deref().map(String::as_str), &said) {
+            let titles = self.run(move |models| models.titles(&source))?;
+            if take_title(notes, titles.iter().map(|t| t.as_str()), &said) {
                 return Ok(true);
             }
         }
         let drawn = parts.iter().filter(|part| is_by(part, architecture));
         let longest = drawn.max_by_key(|part| part.summary.iter().map(|s| s.cites.len()).sum::<usize>());
-        Ok(longest.is_some_and(|part| take_title(notes, Some(&part.title), &said)))
+        Ok(longest.is_some_and(|part| take_title(notes, std::iter::once(part.title.as_str()), &said)))
     }
 }
 
@@ -262,7 +263,7 @@ impl Models {
                 prose.summary.push(timed(&mut self.pace, summary, &text, tokens)?);
             }
         }
-        prose.title = self.title(&shown(&material.lines))?;
+        prose.titles = self.titles(&shown(&material.lines))?;
         if let Some(entities) = &self.entities {
             let sentences: Vec<&str> = material.sentences.iter().map(|s| s.as_str()).collect();
             prose.names = entities.mark(&sentences);
@@ -270,9 +271,9 @@ impl Models {
         Ok(prose)
     }
 
-    /// A title for a text, of which the beginning counts most.
-    fn title(&self, text: &str) -> Result<Option<Zeroizing<String>>, String> {
-        let Some(model) = &self.title else { return Ok(None) };
+    /// Titles for a text, of which the beginning counts most; best first.
+    fn titles(&self, text: &str) -> Result<Vec<Zeroizing<String>>, String> {
+        let Some(model) = &self.title else { return Ok(Vec::new()) };
         let budget = model.budget().min(TITLE_SOURCE);
         let mut source = Zeroizing::new(String::new());
         let mut cost = 0;
@@ -284,7 +285,8 @@ impl Models {
             source.push_str(line);
             source.push('\n');
         }
-        Ok(Some(Zeroizing::new(model.write(source.trim(), TITLE_TOKENS)?)))
+        let titles = model.hypotheses(source.trim(), TITLE_TOKENS, i64::MAX)?;
+        Ok(titles.into_iter().map(Zeroizing::new).collect())
     }
 
     /// One summary of summaries, if it fits the window and is expected to take no longer than `time`.
@@ -370,17 +372,19 @@ fn in_turn(pieces: Vec<Vec<Cited>>) -> Vec<Cited> {
     ranked.into_iter().map(|(.., sentence)| sentence).collect()
 }
 
-/// Sets a title that is one: two to twelve words that speak of nothing that was not said.
-fn take_title(notes: &mut Notes, title: Option<&str>, said: &Said<'_>) -> bool {
-    let title = title.map(|t| t.trim().trim_end_matches('.').trim()).unwrap_or_default();
-    let words = sentences::words(title);
-    let tells = words.iter().any(|word| !sentences::is_stop_word(word));
-    if !(2..=12).contains(&words.len()) || !tells || !said.heard(title) {
-        return false;
+/// Takes the first that is a title: two to twelve words that speak of nothing that was not said.
+fn take_title<'a>(notes: &mut Notes, titles: impl Iterator<Item = &'a str>, said: &Said<'_>) -> bool {
+    for title in titles {
+        let title = title.trim().trim_end_matches('.').trim();
+        let words = sentences::words(title);
+        let tells = words.iter().any(|word| !sentences::is_stop_word(word));
+        if (2..=12).contains(&words.len()) && tells && said.heard(title) {
+            let mut characters = title.chars();
+            notes.title = characters.next().map(|c| c.to_uppercase().chain(characters).collect()).unwrap_or_default();
+            return true;
+        }
     }
-    let mut characters = title.chars();
-    notes.title = characters.next().map(|c| c.to_uppercase().chain(characters).collect()).unwrap_or_default();
-    true
+    false
 }
 
 fn add_names(names: &mut Vec<Name>, marked: &[Marked], ids: &[u64]) -> bool {
