@@ -43,11 +43,6 @@ pub fn keep_supported(notes: &mut Notes, transcript: &Transcript) {
     notes.next_meeting.take_if(|next| !said.mend_due(&mut next.when, &next.cites));
 }
 
-/// The utterances on which a sentence of prose rests, ascending; `None` where they do not support it.
-pub(crate) fn align(sentence: &str, transcript: &Transcript) -> Option<Vec<u64>> {
-    Said::new(transcript).align(sentence)
-}
-
 /// A transcript made ready for questions about what was said.
 pub(crate) struct Said<'a> {
     lines: Vec<Line<'a>>,
@@ -155,7 +150,7 @@ impl<'a> Said<'a> {
             && self.names(&title.to_lowercase()).iter().all(|name| self.everywhere.contains(&root(name)))
     }
 
-    /// The utterances that bear a sentence of prose, or none.
+    /// The utterances on which a sentence of prose rests, ascending; `None` where they do not support it.
     pub(crate) fn align(&self, sentence: &str) -> Option<Vec<u64>> {
         let wanted = telling(sentence);
         let claims = numbers::claimed(sentence);

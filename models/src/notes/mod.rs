@@ -33,8 +33,7 @@ pub use fix::{Change, Fix, FixError};
 pub use taker::{Done, NoteTaker, Piece};
 pub use todo::{Todo, TodoList, TodoState};
 
-#[allow(unused_imports, reason = "for writers of prose")]
-pub(crate) use {evidence::align, merge::merge};
+pub(crate) use merge::merge;
 
 /// A whole call in words. Wiped from memory when dropped.
 #[derive(Debug, Clone)]

@@ -77,7 +77,7 @@ enum Task {
 pub struct Done(Outcome);
 
 enum Outcome {
-    Drawn { key: Key, notes: Kept, failed: Vec<(usize, WriteError)>, by: Option<usize> },
+    Drawn { key: Key, notes: Box<Kept>, failed: Vec<(usize, WriteError)>, by: Option<usize> },
     Embedded { vectors: Vec<(u64, Vec<f32>)> },
     NoEmbedding { error: WriteError },
 }
@@ -215,7 +215,7 @@ impl NoteTaker {
                     (tried.failures, tried.wait) = (0, 0);
                 }
                 if self.segments().into_iter().any(|range| self.key(&range) == key) {
-                    self.drafts.insert(key, notes);
+                    self.drafts.insert(key, *notes);
                 }
             }
             Outcome::Embedded { vectors } => {
@@ -506,12 +506,12 @@ fn draw(key: Key, part: &Transcript, writers: Vec<(usize, Arc<dyn NoteWriter>)>)
                 if notes.written_by.is_empty() {
                     writer.name().clone_into(&mut notes.written_by);
                 }
-                return Outcome::Drawn { key, notes: Kept(notes), failed, by: Some(index) };
+                return Outcome::Drawn { key, notes: Box::new(Kept(notes)), failed, by: Some(index) };
             }
             Err(error) => failed.push((index, error)),
         }
     }
-    Outcome::Drawn { key, notes: Kept(ExtractiveWriter.write(part)), failed, by: None }
+    Outcome::Drawn { key, notes: Box::new(Kept(ExtractiveWriter.write(part))), failed, by: None }
 }
 
 /// Who joined, then who else drew parts: "bart + t5" has said that BART was among them.

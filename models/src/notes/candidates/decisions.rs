@@ -147,9 +147,7 @@ impl Call<'_, '_> {
                 return None;
             }
             ids.push(agreed.id);
-        } else if is_question(sentence) {
-            return None;
-        } else if !(DECIDED.is_match(sentence.text) || NOT_DONE.is_match(sentence.text) || self.is_plan(at, dated)) {
+        } else if is_question(sentence) || !self.is_said_to_be_decided(at, dated) {
             return None;
         } else if let Some(agreed) = self.agreement(at).filter(|reply| reply.words.len() <= 4) {
             ids.push(agreed.id);
@@ -158,6 +156,11 @@ impl Call<'_, '_> {
         topic.retain(|word| !SAYS_SO.contains(&word.as_str()));
         let item = Cited { id: ItemId::default(), text: as_line(text), cites: cites(&ids) };
         Some(Drawn { item, at, topic, by: sentence.speaker.to_owned(), withdrawn: false })
+    }
+
+    fn is_said_to_be_decided(&self, at: usize, dated: bool) -> bool {
+        let text = self.sentences[at].text;
+        DECIDED.is_match(text) || NOT_DONE.is_match(text) || self.is_plan(at, dated)
     }
 
     fn is_plan(&self, at: usize, dated: bool) -> bool {

@@ -358,10 +358,11 @@ impl Reader<'_> {
         if self.are(end, &["in", "a", "week"]) {
             return Some((weeks(1), end + 3));
         }
-        if self.is(end, &["in"]) && self.is(end + 2, &["weeks"]) {
-            if let Some(count) = number(self.word(end + 1)) {
-                return Some((weeks(count), end + 3));
-            }
+        if self.is(end, &["in"])
+            && self.is(end + 2, &["weeks"])
+            && let Some(count) = number(self.word(end + 1))
+        {
+            return Some((weeks(count), end + 3));
         }
         // "Monday week" is British for the Monday after the coming one.
         if self.is(end, &["week"]) && !self.tokens[day_at].pause && which.is_empty() {
@@ -431,9 +432,8 @@ impl Reader<'_> {
     /// "May" and "March" are words too: as months they are written large.
     fn month(&self, at: usize) -> Option<i8> {
         let token = self.tokens.get(at).filter(|token| token.large)?;
-        let named = |name: &&str| **name == token.word || token.word.len() == 3 && name.starts_with(&token.word);
-        let month = MONTHS.iter().position(|name| named(&name))? as i8 + 1;
-        // "Mar", "Jan" and "Dec" alone are names more often than months.
+        let named = |name: &str| name == token.word || token.word.len() == 3 && name.starts_with(&token.word);
+        let month = MONTHS.iter().position(|name| named(name))? as i8 + 1;
         Some(month)
     }
 

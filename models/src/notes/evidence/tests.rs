@@ -4,6 +4,10 @@ use proptest::prelude::*;
 use super::*;
 use crate::notes::{Deadline, ItemId, Name, NameKind, SaidUtterance};
 
+fn align(sentence: &str, transcript: &Transcript) -> Option<Vec<u64>> {
+    Said::new(transcript).align(sentence)
+}
+
 fn transcript() -> Transcript {
     let said = [
         ("Ana Torres", "So your Ledgerline contract runs out on the thirty-first of March."),
