@@ -15,6 +15,9 @@ pub(crate) const FOR_TESTS: &[Package] = &[
     ("asterisk-core-sounds-en", "doc/asterisk-core-sounds-en/core-sounds-en.txt.gz"),
     ("asterisk-core-sounds-en-wav", "asterisk/sounds/en_US_f_Allison/ss-noservice.wav"),
     ("asterisk-core-sounds-en-g722", "asterisk/sounds/en_US_f_Allison/ss-noservice.g722"),
+    // Two more voices: who tells people apart by their voices needs people.
+    ("asterisk-core-sounds-fr-wav", "asterisk/sounds/fr_CA_f_June/ss-noservice.wav"),
+    ("asterisk-core-sounds-it-wav", "asterisk/sounds/it_IT_m_Carlo/ss-noservice.wav"),
 ];
 
 /// What measuring needs beyond it: other voices and languages (CC-BY-SA-3.0), and hold music (CC-BY-SA-3.0).

@@ -1,13 +1,13 @@
 //! Several people behind one line, told apart while the call runs: a speakerphone, a conference bridge.
 //!
 //! ```text
-//! push ─▶ kept sound ─▶ windows of 10 s ─▶ segmentation: who of up to three speaks in which 17 ms
-//!                                      └▶ features of clean speech ─▶ embedding ─▶ clusters ─▶ timeline ─▶ voices
+//! push ─▶ kept sound ─▶ windows of 10 s ─▶ segmentation: in which 17 ms does who of up to three speak
+//!      ─▶ pieces of one breath ─▶ features ─▶ embedding of each ─▶ groups ─▶ clusters of the call ─▶ timeline ─▶ voices
 //! ```
 //!
 //! - [`SpeakerModels`]: two networks on onnxruntime, loaded once, shared by all lines.
 //! - [`SpeakerTracker`]: one line of one call.
-//! - [`cluster`] decides who is who (sans-IO), [`timeline`] keeps when who spoke (sans-IO), [`fbank`] and [`segment`] are the
+//! - [`pieces`] puts together what is one speaker's within a window, [`cluster`] decides who that is (sans-IO), [`timeline`] keeps when who spoke (sans-IO), [`fbank`] and [`segment`] are the
 //!   two ends of the networks, [`runtime`] finds and checks onnxruntime.
 //! - [`rttm`] and [`der`] measure it.
 //!
@@ -21,9 +21,12 @@ pub mod clock;
 pub mod cluster;
 pub mod der;
 pub mod fbank;
+pub mod pieces;
 pub mod rttm;
 pub mod runtime;
 pub mod segment;
+#[cfg(test)]
+mod tests;
 pub mod timeline;
 mod tracker;
 
@@ -45,7 +48,7 @@ pub struct SpeakerConfig {
     pub segmentation: PathBuf,
     /// `wespeaker-resnet34-256.onnx`.
     pub embedding: PathBuf,
-    /// onnxruntime's shared library (`libonnxruntime.so.1.…`), 1.17 or later. One process uses one: the first that is loaded.
+    /// onnxruntime's shared library (`libonnxruntime.so.1.…`), 1.17 or later without telemetry (the wheels have it since 1.29). One process uses one: the first that is loaded.
     pub onnxruntime: PathBuf,
 }
 
@@ -89,7 +92,9 @@ pub enum SpeakerError {
         source: std::io::Error,
     },
     /// The file is no onnxruntime that can be used here.
-    #[error("{path} is not usable as onnxruntime: {what}; take libonnxruntime.so 1.17 or later, made for this machine")]
+    #[error(
+        "{path} is not usable as onnxruntime: {what}; take libonnxruntime.so 1.17 to 1.27, made for this machine, or fetch it with `roomtone models fetch onnxruntime`"
+    )]
     BadRuntime {
         /// The file.
         path: PathBuf,

@@ -2,7 +2,8 @@
 //!
 //! The library is loaded at run time (`ort` with `load-dynamic`), once per process: from its Python wheel, from the system, or
 //! from where an operator has it. Whatever is at the path, the answer is a working library or an error: a file that is cut
-//! off would otherwise end the process while it is loaded, and `ort` itself panics where it finds none.
+//! off would otherwise end the process while it is loaded, and `ort` itself panics where it finds none. A library with telemetry
+//! built in is refused: all here works offline.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -146,18 +147,26 @@ fn environment(path: &Path) -> Result<Environment, SpeakerError> {
     Ok(environment)
 }
 
-/// Whether this is a whole shared library for this machine. Only ELF is looked into; other systems' loaders say it themselves.
+/// The address to which the wheels of 1.29 and later report who runs which model. That is on unless the process was started
+/// with `ORT_DISABLE_TELEMETRY`; whatever is set, they write a session file into the folder for temporary files.
+const REPORTS_TO: &[u8] = b"events.data.microsoft.com";
+
+/// Whether this is a whole shared library for this machine that keeps to itself. The segments are looked into in ELF only; other
+/// systems' loaders say it themselves.
 fn check_library(mut file: File) -> Result<(), String> {
-    if !cfg!(target_os = "linux") {
-        return Ok(());
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    if cfg!(target_os = "linux") {
+        check_elf(&bytes, bytes.len() as u64)?;
     }
-    let length = file.metadata().map_err(|error| error.to_string())?.len();
-    let mut head = Vec::new();
-    (&mut file).take(8192).read_to_end(&mut head).map_err(|error| error.to_string())?;
-    check_elf(&head, length)
+    let first = REPORTS_TO[0];
+    if bytes.windows(REPORTS_TO.len()).any(|place| place[0] == first && place == REPORTS_TO) {
+        return Err("it is made to report to its maker over the network, which nothing here does".to_owned());
+    }
+    Ok(())
 }
 
-/// Reads the header and the segments of an ELF file of this length from its first bytes.
+/// Reads the header and the table of segments of an ELF file of this length from its (first) bytes.
 fn check_elf(head: &[u8], length: u64) -> Result<(), String> {
     let number = |at: usize, bytes: usize| -> Option<u64> {
         let field = head.get(at..at.checked_add(bytes)?)?;

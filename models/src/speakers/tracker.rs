@@ -10,13 +10,14 @@ use std::sync::Arc;
 use tracing::debug;
 use zeroize::Zeroizing;
 
+use super::VoiceSpan;
 use super::clock::{Clock, Follows};
-use super::cluster::{Local, Voices};
+use super::cluster::{Embedding, Local, Voices};
 use super::fbank::{self, Fbank};
+use super::pieces::{self, Piece, Sound};
 use super::runtime::SpeakerModels;
-use super::segment::{Activity, FIRST_CENTRE, FRAMES, HEARD, LOCAL, STEP, WINDOW};
+use super::segment::{Activity, FIRST_CENTRE, FRAMES, HEARD, STEP, WINDOW};
 use super::timeline::Timeline;
-use super::{MAX_VOICES, VoiceSpan};
 
 /// Sound that is kept, in samples; half as much again has room.
 const KEPT: usize = 30 * 16_000;
@@ -27,13 +28,11 @@ const PIECE: usize = 8000;
 const EVERY: usize = 40_000;
 /// Samples of silence after which what was said is looked at.
 const PAUSE: usize = 6400;
-/// Frames of features that one embedding is made of at most; 10 ms each.
-const MOST_FEATURES: usize = 400;
-/// Fewer give no embedding.
-const FEWEST_FEATURES: usize = 50;
-/// A speaker of whom so little is new (frames of 17 ms), and whom earlier windows know, needs no embedding.
-const LITTLE_NEW: usize = 24;
-/// A speaker is one from so many frames on.
+/// Of fewer frames of clean speech, 10 ms each, no embedding is made.
+const FEWEST_FEATURES: usize = 60;
+/// Two windows may see the start and the end of one piece of speech this many frames (150 ms) apart.
+const SAME_PIECE: usize = 9;
+/// From so many frames on that earlier windows know, they have a say in who it is.
 const FEWEST_FRAMES: usize = 9;
 
 /// Tells the people on one line apart, while they speak. Costs about 0.1 s of CPU time per second of speech and none in
@@ -50,6 +49,8 @@ pub struct SpeakerTracker {
     kept_from: usize,
     /// No window reaches back before this sample: the line's time jumped here. A multiple of [`STEP`].
     begin: usize,
+    /// Embeddings of the last 10 s.
+    pieces_made: Vec<Made>,
     /// Up to here windows have looked.
     seen: usize,
     stats: SpeakerStats,
@@ -81,6 +82,7 @@ impl SpeakerTracker {
             kept: Zeroizing::new(Vec::with_capacity(ROOM)),
             kept_from: 0,
             begin: 0,
+            pieces_made: Vec::new(),
             seen: 0,
             stats: SpeakerStats::default(),
         }
@@ -144,6 +146,7 @@ impl SpeakerTracker {
         }
         // Windows begin at whole frames.
         let fill = self.heard().next_multiple_of(STEP) - self.heard();
+        self.make_room(fill);
         self.kept.extend(std::iter::repeat_n(0, fill));
         self.begin = self.heard();
         self.seen = self.begin;
@@ -151,13 +154,18 @@ impl SpeakerTracker {
         self.clock.mark(self.begin, at_ms);
     }
 
-    fn take(&mut self, piece: &[i16]) {
-        if self.kept.len() + piece.len() > ROOM {
+    /// Forgets old sound, so that what is kept is never moved to a larger place and left in the old one.
+    fn make_room(&mut self, samples: usize) {
+        if self.kept.len() + samples > ROOM {
             let cut = self.kept.len() - KEPT;
             self.kept.drain(..cut);
             self.kept_from += cut;
             self.timeline.settle(frame_at(self.kept_from));
         }
+    }
+
+    fn take(&mut self, piece: &[i16]) {
+        self.make_room(piece.len());
         self.gate.hear(self.heard(), piece);
         self.kept.extend_from_slice(piece);
         if let Some(since) = self.gate.waits_since(self.seen) {
@@ -176,7 +184,8 @@ impl SpeakerTracker {
             let uncovered = |frame: &usize| !self.timeline.is_covered(*frame);
             // From the end: each window covers 10 s before it.
             let Some(last) = (frame_at(start)..frame_at(end)).rev().find(uncovered) else { return };
-            let to = (frame_start(last + 1) + STEP).max(end.min(self.heard())).min(self.heard());
+            // With a little of what follows: the end of a window is its weakest part.
+            let to = (end + PAUSE).min(self.heard());
             self.analyse(to);
             end = end.min(frame_start(last)).min(to.saturating_sub(WINDOW / 2).max(start));
         }
@@ -206,25 +215,40 @@ impl SpeakerTracker {
             }
         };
         let first = start / STEP;
-        let speakers: Vec<usize> = (0..LOCAL)
-            .filter(|s| (0..frames).filter(|f| activity.probability(*f, *s) > HEARD).count() >= FEWEST_FRAMES)
+        self.pieces_made.retain(|made| made.frames.start >= first);
+        let pieces = pieces::pieces(&activity, frames);
+        let made: Vec<Option<usize>> = pieces.iter().map(|piece| self.embedding(&activity, piece, first)).collect();
+        let sounds: Vec<Sound<'_>> = pieces
+            .iter()
+            .zip(&made)
+            .map(|(piece, made)| Sound { piece, embedding: made.map(|made| &self.pieces_made[made].embedding) })
             .collect();
-        let locals = speakers.iter().map(|s| self.local(&activity, *s, first, frames)).collect();
-        let given = self.voices.hear(locals);
+        let groups = pieces::group(&sounds);
+        let count = groups.iter().max().map_or(0, |most| most + 1);
+        let locals = (0..count).map(|group| {
+            let members: Vec<usize> = (0..pieces.len()).filter(|i| groups[*i] == group).collect();
+            self.local(&activity, members.iter().map(|i| (&pieces[*i], made[*i])), first)
+        });
+        let given = self.voices.hear(locals.collect());
         for frame in 0..frames {
+            let speaking = pieces.iter().zip(&groups).filter(|(piece, _)| piece.frames.contains(&frame));
+            let speaking: Vec<(Option<usize>, f32)> =
+                speaking.map(|(piece, group)| (given[*group], activity.probability(frame, piece.speaker))).collect();
             // A frame of someone whom we cannot name is no evidence that the others are silent.
-            let unknown =
-                |(s, place): (&usize, &Option<usize>)| place.is_none() && activity.probability(frame, *s) > HEARD;
-            if speakers.iter().zip(&given).any(unknown) && self.timeline.is_covered(first + frame) {
-                continue;
+            let unknown = speaking.iter().any(|(place, probability)| place.is_none() && *probability > HEARD);
+            if !unknown || !self.timeline.is_covered(first + frame) {
+                let named = speaking.into_iter().filter_map(|(place, probability)| Some((place?, probability)));
+                self.timeline.add(first + frame, named);
             }
-            let heard =
-                speakers.iter().zip(&given).filter_map(|(s, place)| Some(((*place)?, activity.probability(frame, *s))));
-            self.timeline.add(first + frame, heard);
         }
         while let Some((gone, stays)) = self.voices.join() {
             self.timeline.join(gone, stays);
         }
+    }
+
+    #[cfg(test)]
+    pub(super) fn centres(&self) -> impl Iterator<Item = &super::cluster::Embedding> {
+        self.voices.centres()
     }
 
     /// Where the stretch of sound begins to which the sample before `end` belongs.
@@ -232,46 +256,71 @@ impl SpeakerTracker {
         if end > self.begin { self.begin } else { self.kept_from }
     }
 
-    /// What is known of one speaker of a window whose first frame is `first`.
-    fn local(&mut self, activity: &Activity, speaker: usize, first: usize, frames: usize) -> Local {
-        let speaks = |frame: &usize| activity.probability(*frame, speaker) > HEARD;
-        let alone = |frame: &usize| activity.alone(*frame, speaker);
-        let known: Vec<usize> = (0..frames).filter(speaks).filter(|f| self.timeline.is_covered(first + f)).collect();
-        let fresh = (0..frames).filter(alone).filter(|f| !self.timeline.is_covered(first + f)).count();
-        let agreement: [f32; MAX_VOICES] = std::array::from_fn(|place| {
-            let agreed = known.iter().filter(|f| self.timeline.is_heard(first + **f, place)).count();
-            // Of few frames little follows.
-            if known.len() < FEWEST_FRAMES { 0.0 } else { agreed as f32 / known.len() as f32 }
-        });
-        let mut local = Local { embedding: None, clean_ms: 0, fresh_ms: (fresh * STEP / 16) as u32, agreement };
-        let is_known = agreement.iter().any(|share| *share >= 0.5);
-        if is_known && fresh < LITTLE_NEW {
-            return local;
+    /// The embedding of a piece: one that an earlier window made of about the same sound, or a new one. Its place among those
+    /// that were made.
+    fn embedding(&mut self, activity: &Activity, piece: &Piece, first: usize) -> Option<usize> {
+        let frames = first + piece.frames.start..first + piece.frames.end;
+        let near = |a: usize, b: usize| a.abs_diff(b) <= SAME_PIECE;
+        let same = |made: &Made| near(made.frames.start, frames.start) && near(made.frames.end, frames.end);
+        if let Some(made) = self.pieces_made.iter().position(same) {
+            return Some(made);
         }
         let start = first * STEP;
-        let pcm = &self.kept[start - self.kept_from..];
-        let centre = |feature: usize| (feature * fbank::SHIFT + fbank::FRAME / 2).checked_sub(FIRST_CENTRE - STEP / 2);
-        let features = (0..frames * STEP / fbank::SHIFT).rev();
-        let clean = features.filter(|n| centre(*n).is_some_and(|at| at / STEP < frames && alone(&(at / STEP))));
-        let mut clean: Vec<usize> = clean.take(MOST_FEATURES).collect();
-        clean.reverse();
+        let frame_of = |feature: &usize| {
+            (feature * fbank::SHIFT + fbank::FRAME / 2).checked_sub(FIRST_CENTRE - STEP / 2).map(|at| at / STEP)
+        };
+        let features = piece.frames.start * STEP / fbank::SHIFT..(piece.frames.end + 2) * STEP / fbank::SHIFT;
+        let clean = |frame: usize| piece.frames.contains(&frame) && activity.alone(frame, piece.speaker);
+        let clean: Vec<usize> = features.filter(|feature| frame_of(feature).is_some_and(clean)).collect();
         if clean.len() < FEWEST_FEATURES {
-            return local;
+            return None;
         }
-        let rows = self.fbank.features(pcm, &clean);
+        let rows = self.fbank.features(&self.kept[start - self.kept_from..], &clean);
         self.stats.embeddings += 1;
         match self.models.embed(&rows) {
             Ok(embedding) => {
-                local.embedding = Some(embedding);
-                local.clean_ms = clean.len() as u32 * 10;
+                self.pieces_made.push(Made { frames, clean_ms: clean.len() as u32 * 10, embedding });
+                Some(self.pieces_made.len() - 1)
             }
             Err(error) => {
                 self.stats.failed += 1;
                 debug!(error, "embedding failed");
+                None
             }
         }
-        local
     }
+
+    /// What is known of the speaker of these pieces of a window whose first frame is `first`.
+    fn local<'a>(
+        &self,
+        activity: &Activity,
+        pieces: impl Iterator<Item = (&'a Piece, Option<usize>)> + Clone,
+        first: usize,
+    ) -> Local {
+        let made: Vec<&Made> = pieces.clone().filter_map(|(_, made)| Some(&self.pieces_made[made?])).collect();
+        let frames = pieces.flat_map(|(piece, _)| piece.frames.clone().map(|frame| (piece.speaker, frame)));
+        let frames: Vec<(usize, usize)> = frames.filter(|(s, f)| activity.probability(*f, *s) > HEARD).collect();
+        let (known, new): (Vec<_>, Vec<_>) = frames.into_iter().partition(|(_, f)| self.timeline.is_covered(first + f));
+        let fresh = new.iter().filter(|(speaker, frame)| activity.alone(*frame, *speaker)).count();
+        Local {
+            embedding: Embedding::mean(made.iter().map(|made| (&made.embedding, made.clean_ms as f32))),
+            clean_ms: made.iter().map(|made| made.clean_ms).sum(),
+            fresh_ms: (fresh * STEP / 16) as u32,
+            agreement: std::array::from_fn(|place| {
+                let agreed = known.iter().filter(|(_, f)| self.timeline.is_heard(first + f, place)).count();
+                // Of few frames little follows.
+                if known.len() < FEWEST_FRAMES { 0.0 } else { agreed as f32 / known.len() as f32 }
+            }),
+        }
+    }
+}
+
+/// An embedding of a piece of speech, kept as long as windows may look at that sound again.
+struct Made {
+    /// Frames since the start of the call.
+    frames: Range<usize>,
+    clean_ms: u32,
+    embedding: Embedding,
 }
 
 /// The frame in which this sample is.
@@ -305,8 +354,8 @@ impl Default for Gate {
 
 impl Gate {
     const BLOCK: usize = 320;
-    /// Nothing quieter is speech on any line: -66 dB.
-    const QUIETEST: f32 = 16.0;
+    /// The quietest noise that a line is taken to have (-70 dB): below 2.5 times it nothing is speech.
+    const QUIETEST: f32 = 10.0;
 
     /// `at` is the number of the first sample.
     fn hear(&mut self, at: usize, pcm: &[i16]) {
@@ -314,8 +363,8 @@ impl Gate {
             let power: f32 = block.iter().map(|s| f32::from(*s) * f32::from(*s)).sum();
             let level = (power / block.len() as f32).sqrt();
             // A doubling in about three seconds: a pause in speech is enough to come down again.
-            self.floor = if level < self.floor { level.max(1.0) } else { self.floor * 1.005 };
-            if level > Self::QUIETEST && level > 2.5 * self.floor {
+            self.floor = if level < self.floor { level.max(Self::QUIETEST) } else { self.floor * 1.005 };
+            if level > 2.5 * self.floor {
                 let start = at + number * Self::BLOCK;
                 self.first.get_or_insert(start);
                 self.last = start + block.len();
