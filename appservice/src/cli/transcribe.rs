@@ -201,7 +201,7 @@ fn moment(text: &str, zone: &jiff::tz::TimeZone) -> Result<i64, String> {
     }
     let local = text.parse::<jiff::civil::DateTime>().ok().and_then(|at| zone.to_timestamp(at).ok());
     local
-        .map(|timestamp| timestamp.as_millisecond())
+        .map(jiff::Timestamp::as_millisecond)
         .ok_or_else(|| format!("{text:?} is no time; write it as in 2026-11-20T14:00"))
 }
 

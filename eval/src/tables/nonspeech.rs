@@ -59,7 +59,7 @@ pub fn run(quick: bool, bar: &ProgressBar) -> anyhow::Result<Section> {
         let mut classes: Vec<&str> = Vec::new();
         sounds.iter().for_each(|(class, _)| {
             if !classes.contains(class) {
-                classes.push(class)
+                classes.push(class);
             }
         });
         for class in classes {
