@@ -27,7 +27,7 @@ pub(super) const WORDS: [&str; 40] = [
     "engine", "garden", "market", "bridge", "harbour", "letter", "mirror",
 ];
 /// The window of the copying BART, in tokens: a call of a few minutes takes several pieces.
-pub(super) const WINDOW: i64 = 64;
+pub(super) const WINDOW: i64 = 72;
 
 static TRAINING: Mutex<()> = Mutex::new(());
 
@@ -173,7 +173,7 @@ fn train_bart(folder: &Path) {
     let mut dice = Dice::new(1);
     for step in 0..STEPS {
         optimiser.set_lr(rate(step, STEPS, 2e-3));
-        let texts: Vec<String> = (0..24).map(|_| dialogue(&mut dice)).collect();
+        let texts: Vec<String> = (0..32).map(|_| dialogue(&mut dice)).collect();
         let (ids, mask) = padded(&tokenizer, &texts, WINDOW, 1);
         let before = Tensor::cat(
             &[Tensor::full([ids.size()[0], 1], 2, (Kind::Int64, Device::Cpu)), ids.narrow(1, 0, ids.size()[1] - 1)],
@@ -239,7 +239,7 @@ fn rate(step: usize, steps: usize, most: f64) -> f64 {
 
 /// `vocab.txt` of single letters: each word is read letter by letter.
 fn train_bert(folder: &Path) {
-    const STEPS: usize = 400;
+    const STEPS: usize = 1500;
     let letters = ('a'..='z').chain('A'..='Z').chain('0'..='9');
     let mut vocab: Vec<String> =
         ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", ".", ",", "?", ":"].map(str::to_owned).to_vec();
@@ -267,7 +267,7 @@ fn train_bert(folder: &Path) {
     let ids_of: HashMap<&str, i64> = vocab.iter().enumerate().map(|(id, piece)| (piece.as_str(), id as i64)).collect();
     let mut dice = Dice::new(2);
     for step in 0..STEPS {
-        optimiser.set_lr(rate(step, STEPS, 5e-3));
+        optimiser.set_lr(rate(step, STEPS, 2e-3));
         let texts: Vec<String> = (0..32).map(|_| sentence_with_names(&mut dice)).collect();
         let (ids, mask) = padded(&tokenizer, &texts, 512, 0);
         let wanted = labelled(&ids, &ids_of);
