@@ -5,6 +5,7 @@
 //! what was in a body; no redirect is followed, since people agreed to one host; buffers of ours are wiped. Those of
 //! the HTTP and TLS libraries are not in our hands.
 
+mod dialect;
 mod retry;
 
 use std::sync::{Condvar, Mutex, PoisonError};
@@ -16,6 +17,8 @@ use reqwest::{Client, Method, Url};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::runtime::{Builder, Runtime};
 use zeroize::Zeroizing;
+
+pub(crate) use dialect::Dialect;
 
 /// How long a server may take to accept a connection.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -29,6 +32,8 @@ pub(crate) struct Limits {
     pub(crate) all: Duration,
     /// At most this many tries.
     pub(crate) tries: u32,
+    /// Also where the server says that it failed (500). Other passing failures always count as such.
+    pub(crate) again_after_500: bool,
     /// A longer answer is refused.
     pub(crate) answer_bytes: usize,
 }
@@ -177,7 +182,7 @@ async fn tries(
             Err(_) => RemoteError::TimedOut { host: host.to_owned(), seconds: each.as_secs() },
         };
         let left = until.saturating_duration_since(Instant::now());
-        match retry::wait(&error, tried, limits.tries, left) {
+        match retry::wait(&error, tried, limits, left) {
             Some(wait) => {
                 tracing::debug!(host, tried, wait_ms = wait.as_millis() as u64, %error, "a request is tried again");
                 tokio::time::sleep(wait).await;

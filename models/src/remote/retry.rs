@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::RemoteError;
+use super::{Limits, RemoteError};
 
 /// The first wait where the server names none; it doubles.
 const FIRST: Duration = Duration::from_millis(500);
@@ -11,12 +11,12 @@ const LONGEST: Duration = Duration::from_secs(30);
 
 /// How long to wait before the next try; `None`: it is of no use or there is no time. `tried`: how often it was, `left`:
 /// time until all must be over.
-pub(super) fn wait(error: &RemoteError, tried: u32, tries: u32, left: Duration) -> Option<Duration> {
+pub(super) fn wait(error: &RemoteError, tried: u32, limits: Limits, left: Duration) -> Option<Duration> {
     let mut asked = None;
     let helps = match error {
         RemoteError::Refused { status, retry_after, .. } => {
             asked = *retry_after;
-            matches!(status, 408 | 425 | 429 | 500 | 502 | 503 | 504)
+            matches!(status, 408 | 425 | 429 | 502 | 503 | 504) || (*status == 500 && limits.again_after_500)
         }
         RemoteError::TimedOut { .. } | RemoteError::Broken { .. } => true,
         // Who refuses a connection does so again; a long answer stays long.
@@ -25,7 +25,7 @@ pub(super) fn wait(error: &RemoteError, tried: u32, tries: u32, left: Duration) 
         | RemoteError::Unauthorised { .. }
         | RemoteError::TooLong { .. } => false,
     };
-    if !helps || tried >= tries {
+    if !helps || tried >= limits.tries {
         return None;
     }
     let wait = asked.unwrap_or_else(|| FIRST.saturating_mul(1 << tried.saturating_sub(1).min(10)));
@@ -47,6 +47,10 @@ pub(super) fn retry_after(value: &str) -> Option<Duration> {
 mod tests {
     use super::*;
 
+    fn limits(tries: u32) -> Limits {
+        Limits { each: LEFT, all: LEFT, tries, again_after_500: true, answer_bytes: 1 }
+    }
+
     const LEFT: Duration = Duration::from_secs(60);
 
     fn refused(status: u16) -> RemoteError {
@@ -56,22 +60,24 @@ mod tests {
     #[test]
     fn what_may_pass_is_tried_again_and_what_stays_is_not() {
         for status in [408, 429, 500, 502, 503, 504] {
-            assert!(wait(&refused(status), 1, 3, LEFT).is_some(), "{status}");
+            assert!(wait(&refused(status), 1, limits(3), LEFT).is_some(), "{status}");
         }
         for status in [301, 400, 404, 413, 422] {
-            assert_eq!(wait(&refused(status), 1, 3, LEFT), None, "{status}");
+            assert_eq!(wait(&refused(status), 1, limits(3), LEFT), None, "{status}");
         }
+        let once = Limits { again_after_500: false, ..limits(3) };
+        assert_eq!((wait(&refused(500), 1, once, LEFT), wait(&refused(503), 1, once, LEFT)), (None, Some(FIRST)));
         let unreachable = RemoteError::Unreachable { host: "h".to_owned(), what: "refused".to_owned() };
-        assert_eq!(wait(&unreachable, 1, 3, LEFT), None);
+        assert_eq!(wait(&unreachable, 1, limits(3), LEFT), None);
     }
 
     #[test]
     fn waits_grow_and_end() {
-        let waits: Vec<_> = (1..4).map(|tried| wait(&refused(503), tried, 4, LEFT).unwrap()).collect();
+        let waits: Vec<_> = (1..4).map(|tried| wait(&refused(503), tried, limits(4), LEFT).unwrap()).collect();
         assert!(waits.windows(2).all(|pair| pair[1] == pair[0] * 2), "{waits:?}");
-        assert_eq!(wait(&refused(503), 4, 4, LEFT), None);
-        assert_eq!(wait(&refused(503), 1, 4, Duration::from_millis(100)), None);
-        assert!(wait(&refused(503), u32::MAX - 1, u32::MAX, LEFT).is_none());
+        assert_eq!(wait(&refused(503), 4, limits(4), LEFT), None);
+        assert_eq!(wait(&refused(503), 1, limits(4), Duration::from_millis(100)), None);
+        assert!(wait(&refused(503), u32::MAX - 1, limits(u32::MAX), LEFT).is_none());
     }
 
     #[test]
@@ -79,7 +85,7 @@ mod tests {
         let asked = |value| {
             let error =
                 RemoteError::Refused { host: "h".to_owned(), status: 429, code: None, retry_after: retry_after(value) };
-            wait(&error, 1, 3, LEFT)
+            wait(&error, 1, limits(3), LEFT)
         };
         assert_eq!(asked("7"), Some(Duration::from_secs(7)));
         assert_eq!(asked("86400"), None);

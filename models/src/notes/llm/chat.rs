@@ -1,13 +1,11 @@
 //! One question to an OpenAI-compatible `/chat/completions`, in the dialect that the server understands.
 
-use std::sync::atomic::{AtomicU8, Ordering};
-
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use super::{AnswerFormat, LlmConfig};
-use crate::remote::{self, Limits, Remote, RemoteError};
+use crate::remote::{self, Dialect, Limits, Remote, RemoteError};
 
 /// From the strictest to none. Servers refuse what they do not know.
 const FORMATS: [AnswerFormat; 4] =
@@ -22,9 +20,8 @@ pub(super) struct Chat {
     model: String,
     max_tokens: u32,
     temperature: f32,
-    /// Index into [`FORMATS`]: what was last understood.
-    format: AtomicU8,
-    format_is_fixed: bool,
+    /// Over [`FORMATS`].
+    dialect: Dialect,
 }
 
 /// What is asked.
@@ -121,8 +118,7 @@ impl Chat {
             model: config.model.clone(),
             max_tokens: config.max_tokens,
             temperature: config.temperature,
-            format: AtomicU8::new(wanted.unwrap_or(0) as u8),
-            format_is_fixed: wanted.is_some(),
+            dialect: wanted.map_or_else(|| Dialect::any_of(FORMATS.len()), Dialect::only),
         })
     }
 
@@ -143,25 +139,10 @@ impl Chat {
 
     /// Asks, and finds out what form of question the server understands.
     pub(super) fn ask(&self, question: &Question<'_>, limits: Limits) -> Result<Reply, RemoteError> {
-        let mut at = usize::from(self.format.load(Ordering::Relaxed)).min(FORMATS.len() - 1);
-        loop {
-            let result = self.remote.post(&self.url, "application/json", self.body(question, FORMATS[at])?, limits);
-            match result {
-                Err(error)
-                    if matches!(error.status(), Some(400 | 404 | 415 | 422 | 501))
-                        && !self.format_is_fixed
-                        && at + 1 < FORMATS.len() =>
-                {
-                    tracing::debug!(host = self.host(), format = ?FORMATS[at], %error, "asked in another form");
-                    at += 1;
-                }
-                Err(error) => return Err(error),
-                Ok(body) => {
-                    self.format.store(at as u8, Ordering::Relaxed);
-                    return self.read(&body);
-                }
-            }
-        }
+        let body = self.dialect.ask(limits, |form, limits| {
+            self.remote.post(&self.url, "application/json", self.body(question, FORMATS[form])?, limits)
+        })?;
+        self.read(&body)
     }
 
     fn body(&self, question: &Question<'_>, format: AnswerFormat) -> Result<Zeroizing<Vec<u8>>, RemoteError> {

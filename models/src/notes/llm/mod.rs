@@ -122,6 +122,7 @@ impl LlmWriter {
             each: Duration::from_secs(10),
             all: Duration::from_secs(10),
             tries: 1,
+            again_after_500: false,
             answer_bytes: 4 * 1024 * 1024,
         };
         let models = match self.chat.models(limits) {
@@ -149,7 +150,7 @@ impl LlmWriter {
     }
 
     fn limits(&self, each: Duration) -> Limits {
-        Limits { each, all: each * 2, tries: TRIES, answer_bytes: ANSWER_BYTES }
+        Limits { each, all: each * 2, tries: TRIES, again_after_500: true, answer_bytes: ANSWER_BYTES }
     }
 
     /// Tokens that utterances may take.

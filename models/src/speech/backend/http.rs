@@ -5,7 +5,6 @@
 //! configures this says so to the room ([`HttpBackend::host`], [`HttpBackend::stays_here`]).
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -13,7 +12,7 @@ use serde::Deserialize;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use super::{Backend, BackendError, Decoded, Look, Task, TimedWord, Worker};
-use crate::remote::{self, Limits, Remote, RemoteError};
+use crate::remote::{self, Dialect, Limits, Remote, RemoteError};
 use crate::speech::{ModelError, SAMPLE_RATE};
 
 /// What is asked for, from the most telling on. Newer models of some servers know the last one only.
@@ -83,8 +82,8 @@ struct Shared {
     url: reqwest::Url,
     model: String,
     limits: Limits,
-    /// Index into [`FORMATS`]: what was last understood.
-    format: AtomicU8,
+    /// Over [`FORMATS`].
+    dialect: Dialect,
 }
 
 impl HttpBackend {
@@ -97,9 +96,14 @@ impl HttpBackend {
         let models = base.strip_suffix("/audio/transcriptions").unwrap_or(base);
         let models = remote::address(models, "models").map_err(bad)?;
         let remote = Remote::new(&url, config.api_key.as_ref(), config.concurrency).map_err(bad)?;
-        let limits =
-            Limits { each: config.timeout, all: config.timeout * TRIES, tries: TRIES, answer_bytes: ANSWER_BYTES };
-        let shared = Shared { remote, url, model: config.model, limits, format: AtomicU8::new(0) };
+        let limits = Limits {
+            each: config.timeout,
+            all: config.timeout * TRIES,
+            tries: TRIES,
+            again_after_500: true,
+            answer_bytes: ANSWER_BYTES,
+        };
+        let shared = Shared { remote, url, model: config.model, limits, dialect: Dialect::any_of(FORMATS.len()) };
         Ok(Self { shared: Arc::new(shared), name, models, captions: config.captions })
     }
 
@@ -116,7 +120,8 @@ impl HttpBackend {
     /// Whether the server is reached and takes the key. Blocks, 10 s at most.
     pub fn check(&self) -> Result<(), ModelError> {
         let limit = Duration::from_secs(10);
-        let limits = Limits { each: limit, all: limit, tries: 1, answer_bytes: 4 * ANSWER_BYTES };
+        let limits =
+            Limits { each: limit, all: limit, tries: 1, again_after_500: false, answer_bytes: 4 * ANSWER_BYTES };
         match self.shared.remote.get(&self.models, limits) {
             // Many have no list of models; they were reached.
             Ok(_) | Err(RemoteError::Refused { status: 404 | 405 | 501, .. }) => Ok(()),
@@ -149,22 +154,11 @@ impl Worker for HttpWorker {
         if task.samples.len() > LONGEST_SECONDS * SAMPLE_RATE as usize {
             return Err(BackendError::Refused { what: format!("an utterance is longer than {LONGEST_SECONDS} s") });
         }
-        let mut at = usize::from(shared.format.load(Ordering::Relaxed)).min(FORMATS.len() - 1);
-        loop {
-            let form = form(task, &shared.model, FORMATS[at]);
-            let content_type = format!("multipart/form-data; boundary={BOUNDARY}");
-            match shared.remote.post(&shared.url, &content_type, form, shared.limits) {
-                Ok(body) => {
-                    shared.format.store(at as u8, Ordering::Relaxed);
-                    return read(&body, task.language);
-                }
-                Err(error) if matches!(error.status(), Some(400 | 415 | 422)) && at + 1 < FORMATS.len() => {
-                    tracing::debug!(host = shared.remote.host(), format = ?FORMATS[at], %error, "asked in another form");
-                    at += 1;
-                }
-                Err(error) => return Err(sorted(&error)),
-            }
-        }
+        let content_type = format!("multipart/form-data; boundary={BOUNDARY}");
+        let body = shared.dialect.ask(shared.limits, |at, limits| {
+            shared.remote.post(&shared.url, &content_type, form(task, &shared.model, FORMATS[at]), limits)
+        });
+        read(&body.map_err(|error| sorted(&error))?, task.language)
     }
 }
 
