@@ -1,9 +1,14 @@
 //! The tests, in the order in which they fail fastest.
 
-use std::{path::Path, process::Command, time::Instant};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    time::Instant,
+};
 
 use anyhow::bail;
 use clap::{Args, ValueEnum};
+use scenarios::toolbox::Toolbox;
 
 use crate::{setup, shell};
 
@@ -117,11 +122,41 @@ fn unit(name: Option<&str>) -> anyhow::Result<()> {
         command.args(["livekits_own_client", "--", "--ignored"]);
         command.env("ROOMTONE_LIVEKIT_PYTHON", &toolbox.livekit_python);
         shell::openly(&mut command)?;
+        real_servers(&toolbox)?;
     }
     let mut command = shell::cargo();
     command.args(["test", "--package", "scenarios", "--lib", "--locked"]);
     with_name(&mut command, name);
     shell::openly(&mut command)
+}
+
+/// Notes and words over HTTP, from servers that set-up installs where it can.
+fn real_servers(toolbox: &Toolbox) -> anyhow::Result<()> {
+    let mut tests = Vec::new();
+    let mut command = shell::cargo();
+    command.args("test --workspace --exclude scenarios --locked --test it".split(' '));
+    match (&toolbox.llamacpp_python, toolbox.language_model()) {
+        (Some(python), Some(model)) => {
+            command.env("ROOMTONE_LLAMACPP_PYTHON", python).env("ROOMTONE_GGUF", model);
+            tests.push("real_servers::a_real_server_with_a_real_model");
+        }
+        _ => println!("a language model's notes: not tested, set-up has no server or no model here"),
+    }
+    let has_server =
+        |python: &&PathBuf| shell::succeeds(Command::new(python).args(["-c", "import faster_whisper_server"]));
+    match toolbox.fasterwhisper_python.as_ref().filter(has_server) {
+        Some(python) => {
+            command.env("ROOMTONE_FASTERWHISPER_PYTHON", python);
+            command.env("ROOMTONE_GGML2CT2", crate::root().join("eval/peers/ggml2ct2.py"));
+            tests.push("real_servers::a_real_recogniser_behind_http");
+        }
+        None => println!("a recogniser over HTTP: not tested, set-up has none here"),
+    }
+    if tests.is_empty() {
+        return Ok(());
+    }
+    // One at a time: each has a server beside it that takes all there is.
+    shell::openly(command.args(["--", "--ignored", "--test-threads=1"]).args(tests))
 }
 
 fn scenarios(name: Option<&str>) -> anyhow::Result<()> {

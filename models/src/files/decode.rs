@@ -107,7 +107,7 @@ impl Decoder {
     fn take_parameters(&mut self) -> Result<(), String> {
         let parameters = self.decoder.codec_params();
         let rate = parameters.sample_rate.unwrap_or(0);
-        let channels = parameters.channels.as_ref().map_or(0, |c| c.count());
+        let channels = parameters.channels.as_ref().map_or(0, symphonia::core::audio::Channels::count);
         let track = self.format.tracks().iter().find(|t| t.id == self.track);
         let frames = track.and_then(|t| t.num_frames);
         self.set_shape(rate, channels)?;

@@ -34,8 +34,8 @@ impl Resampler {
             let made = Fft::<f32>::new_custom(from, to, CHUNK, 1, 1, window, FixedSync::Input);
             Some(made.map_err(|error| format!("sound of {rate} Hz cannot be resampled: {error}"))?)
         };
-        let skip = inner.as_ref().map_or(0, |inner| inner.output_delay());
-        let output = vec![0.0; inner.as_ref().map_or(0, |inner| inner.output_frames_max())];
+        let skip = inner.as_ref().map_or(0, rubato::Resampler::output_delay);
+        let output = vec![0.0; inner.as_ref().map_or(0, rubato::Resampler::output_frames_max)];
         Ok(Self { inner, rate, waiting: Vec::new(), output, skip, taken: 0, given: 0 })
     }
 
@@ -83,7 +83,7 @@ impl Resampler {
     }
 
     fn next_frames(&self) -> Option<usize> {
-        self.inner.as_ref().map(|inner| inner.input_frames_next())
+        self.inner.as_ref().map(rubato::Resampler::input_frames_next)
     }
 
     fn resample(

@@ -101,7 +101,7 @@ mod tests {
         clock.mark(16_000, 60_000);
         clock.mark(32_000, 1500);
         assert_eq!(clock.samples(1500, 2000, 48_000), [8000..16_000, 32_000..40_000]);
-        assert_eq!(clock.samples(60_500, 70_000, 48_000), [24_000..32_000]);
+        assert_eq!(clock.samples(60_500, 70_000, 48_000), vec![24_000..32_000]);
         assert!(clock.samples(70_000, 80_000, 48_000).is_empty());
     }
 

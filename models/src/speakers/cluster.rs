@@ -136,7 +136,7 @@ pub struct Voices {
 
 impl Voices {
     /// Whose voices these are: a place per speaker, or none where that cannot be told.
-    pub fn hear(&mut self, locals: Vec<Local>) -> Vec<Option<usize>> {
+    pub fn hear(&mut self, locals: &[Local]) -> Vec<Option<usize>> {
         let gains: Vec<Vec<f64>> = locals
             .iter()
             .enumerate()
@@ -167,7 +167,7 @@ impl Voices {
                 });
             }
         }
-        self.note_beside(&locals, &given);
+        self.note_beside(locals, &given);
         given
     }
 
@@ -318,7 +318,7 @@ mod tests {
     }
 
     fn hear(voices: &mut Voices, people: &[usize]) -> Vec<Option<usize>> {
-        voices.hear(people.iter().map(|p| local(embedding(*p, 0.1, 0.0), 3 * SECOND)).collect())
+        voices.hear(&people.iter().map(|p| local(embedding(*p, 0.1, 0.0), 3 * SECOND)).collect::<Vec<_>>())
     }
 
     #[test]
@@ -338,17 +338,17 @@ mod tests {
     #[test]
     fn a_word_is_no_new_voice_but_goes_to_the_one_it_sounds_like() {
         let mut voices = Voices::default();
-        assert_eq!(voices.hear(vec![local(embedding(0, 0.0, 0.0), 600)]), [None]);
+        assert_eq!(voices.hear(&[local(embedding(0, 0.0, 0.0), 600)]), [None]);
         let ann = hear(&mut voices, &[0])[0];
-        assert_eq!(voices.hear(vec![local(embedding(0, 0.5, 0.5), 600)]), [ann]);
-        assert_eq!(voices.hear(vec![local(embedding(1, 0.0, 0.0), 600)]), [None]);
+        assert_eq!(voices.hear(&[local(embedding(0, 0.5, 0.5), 600)]), [ann]);
+        assert_eq!(voices.hear(&[local(embedding(1, 0.0, 0.0), 600)]), [None]);
         let follows = Local {
             embedding: None,
             clean_ms: 0,
             fresh_ms: 0,
             agreement: std::array::from_fn(|p| if Some(p) == ann { 0.9 } else { 0.0 }),
         };
-        assert_eq!(voices.hear(vec![follows]), [ann]);
+        assert_eq!(voices.hear(&[follows]), [ann]);
     }
 
     #[test]
@@ -366,13 +366,13 @@ mod tests {
         let mut voices = Voices::default();
         // One person, first from two sides that are not alike, then from between them.
         let side = |x: f32| local(embedding(0, x, 0.0), 2 * SECOND);
-        let one = voices.hear(vec![side(1.6)])[0].unwrap();
-        let two = voices.hear(vec![side(-1.6)])[0].unwrap();
+        let one = voices.hear(&[side(1.6)])[0].unwrap();
+        let two = voices.hear(&[side(-1.6)])[0].unwrap();
         assert_ne!(one, two);
         assert_eq!(voices.tell(two), Some(Voice(0)));
         assert_eq!(voices.join(), None);
         for x in [0.3, -0.3].repeat(6) {
-            voices.hear(vec![local(embedding(0, x, 0.0), 8 * SECOND)]);
+            voices.hear(&[local(embedding(0, x, 0.0), 8 * SECOND)]);
         }
         assert_eq!(voices.join(), Some((one, two)));
         assert_eq!((voices.count(), voices.tell(two), voices.tell(one)), (1, Some(Voice(0)), None));
@@ -384,16 +384,19 @@ mod tests {
         let mut voices = Voices::default();
         let one = || local(embedding(0, 0.0, 0.0), 2 * SECOND);
         let two = |x: f32| local(embedding(0, x, 0.0), 2 * SECOND);
-        voices.hear(vec![one(), two(2.4)]);
+        voices.hear(&[one(), two(2.4)]);
         for x in [[1.6, 1.2, 1.0].as_slice(), &[0.8; 14]].concat() {
-            voices.hear(vec![one(), two(x)]);
+            voices.hear(&[one(), two(x)]);
         }
         let centres: Vec<_> = voices.centres().collect();
         assert!(centres[0].similarity(centres[1]) > JOINED, "the test shows nothing");
         assert_eq!(voices.join(), None);
     }
 
-    fn locals() -> impl Strategy<Value = Vec<(Option<(usize, f32, f32)>, u32, [f32; MAX_VOICES])>> {
+    /// Person and variation, clean speech in ms, agreement with each place.
+    type Given = (Option<(usize, f32, f32)>, u32, [f32; MAX_VOICES]);
+
+    fn locals() -> impl Strategy<Value = Vec<Given>> {
         let embedding = prop::option::of((0..14usize, -2.0..2.0f32, -2.0..2.0f32));
         prop::collection::vec((embedding, 0..6000u32, prop::array::uniform8(0.0..1.0f32)), 0..=3)
     }
@@ -408,12 +411,12 @@ mod tests {
             let mut called: [Option<Voice>; MAX_VOICES] = [None; MAX_VOICES];
             let mut given_out: Vec<Voice> = Vec::new();
             for (window, tell) in windows {
-                let given = voices.hear(window.into_iter().map(|(e, ms, agreement)| Local {
+                let given = voices.hear(&window.into_iter().map(|(e, ms, agreement)| Local {
                     embedding: e.map(|(person, x, y)| embedding(person, x, y)),
                     clean_ms: ms,
                     fresh_ms: ms / 2,
                     agreement,
-                }).collect());
+                }).collect::<Vec<_>>());
                 let mut places: Vec<usize> = given.iter().flatten().copied().collect();
                 for place in places.iter().filter(|_| tell) {
                     let voice = voices.tell(*place).unwrap();

@@ -229,7 +229,7 @@ impl SpeakerTracker {
             let members: Vec<usize> = (0..pieces.len()).filter(|i| groups[*i] == group).collect();
             self.local(&activity, members.iter().map(|i| (&pieces[*i], made[*i])), first)
         });
-        let given = self.voices.hear(locals.collect());
+        let given = self.voices.hear(&locals.collect::<Vec<_>>());
         for frame in 0..frames {
             let speaking = pieces.iter().zip(&groups).filter(|(piece, _)| piece.frames.contains(&frame));
             let speaking: Vec<(Option<usize>, f32)> =

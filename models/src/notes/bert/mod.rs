@@ -130,7 +130,7 @@ mod config_tests {
     #[test]
     fn a_folder_that_is_not_there_is_named() {
         let config = BertConfig { title_dir: Some("/nowhere/t5".into()), ..BertConfig::default() };
-        let error = BertWriter::load(&config).err().expect("no such folder").to_string();
+        let error = BertWriter::load(&config).map(drop).expect_err("no such folder").to_string();
         if BUILT_IN {
             assert!(error.contains("/nowhere/t5/config.json"), "{error}");
         } else {

@@ -84,7 +84,7 @@ mod tests {
     #[test]
     fn pieces_are_even() {
         assert_eq!(split(&[10; 11], 100), [0..6, 6..11]);
-        assert_eq!(split(&[10; 10], 100), [0..10]);
+        assert_eq!(split(&[10; 10], 100), vec![0..10]);
         assert!(split(&[], 100).is_empty());
     }
 

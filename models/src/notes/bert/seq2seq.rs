@@ -31,8 +31,8 @@ pub(super) struct Seq2Seq {
 }
 
 enum Generator {
-    Bart(BartGenerator),
-    T5(T5Generator),
+    Bart(Box<BartGenerator>),
+    T5(Box<T5Generator>),
 }
 
 impl Seq2Seq {

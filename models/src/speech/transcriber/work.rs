@@ -164,7 +164,7 @@ fn settle<'a>(
         Kind::Final => match outcome {
             _ if !current => state.schedule.done(id),
             Ok(seen) => {
-                state = shared.give(state, job, seen)?;
+                state = shared.give(state, &job, seen)?;
                 state.schedule.done(id);
             }
             Err(error) => state = again_or_give_up(shared, state, job, &error)?,
@@ -209,7 +209,7 @@ impl Shared {
         while let Some((job, seen)) = state.schedule.ready() {
             let id = job.ear;
             state.stats.extra_ms = state.stats.extra_ms.saturating_sub(seen.elapsed_ms);
-            state = self.give(state, job, seen)?;
+            state = self.give(state, &job, seen)?;
             state.schedule.done(id);
             state = self.finish_if_done(state, id)?;
             self.work.notify_one();
@@ -218,7 +218,7 @@ impl Shared {
     }
 
     /// Gives out the result of a final.
-    fn give<'a>(&'a self, mut state: MutexGuard<'a, State>, job: Job, seen: Seen) -> Option<MutexGuard<'a, State>> {
+    fn give<'a>(&'a self, mut state: MutexGuard<'a, State>, job: &Job, seen: Seen) -> Option<MutexGuard<'a, State>> {
         state.stats.decoded_ms += job.heard.length_ms();
         state.stats.decoding_ms += seen.elapsed_ms;
         let (id, epoch) = (job.ear, job.epoch);
@@ -235,12 +235,12 @@ impl Shared {
                 if let Some(ear) = state.ears.get_mut(&id) {
                     ear.agreement.end(job.heard.utterance);
                 }
-                let utterance = self.utterance(&job, words);
+                let utterance = self.utterance(job, words);
                 self.send(state, Recognised::Utterance(utterance), current)
             }
             Err(_) => {
                 state.stats.doubted += 1;
-                self.take_back(&mut state, &job);
+                self.take_back(&mut state, job);
                 Some(state)
             }
         }

@@ -52,7 +52,7 @@ impl Model {
         }
         for _ in 0..reader.u32()? {
             let (alias, name) = (reader.text()?, reader.text()?);
-            let variable = variables.get(&name).ok_or_else(|| ConvertError::Missing(name))?.clone();
+            let variable = variables.get(&name).ok_or(ConvertError::Missing(name))?.clone();
             variables.insert(alias, variable);
         }
         Ok(Self { variables, bytes })
