@@ -177,16 +177,20 @@ fn t5_writes_titles_of_real_calls_from_what_was_said() {
         let quoted = ExtractiveWriter.write(transcript);
         assert!(!notes.title.is_empty() && notes.title.split_whitespace().count() <= 12, "{}", notes.title);
         assert_eq!(notes.actions, quoted.actions, "items are quoted, not written");
-        eprintln!("{:?} by {}", notes.title, notes.written_by);
+        println!("{:?} by {}", notes.title, notes.written_by);
         match notes.written_by.as_str() {
-            "t5" => written += 1,
+            "t5" => {
+                written += 1;
+                let speakers: Vec<&str> = transcript.utterances.iter().map(|u| u.speaker.as_str()).collect();
+                assert!(!notes.title.split_whitespace().any(|word| speakers.contains(&word)), "{}", notes.title);
+            }
             by => {
                 assert_eq!((by, &notes.title), ("extractive", &quoted.title), "a title that was not said is not shown");
             }
         }
         assert_eq!(writer.join(transcript, &[part]).unwrap(), notes, "the same call gets the same title");
     }
-    assert!(written >= 2, "{written} of {} titles were usable", calls.len());
+    assert!(written >= 1, "none of {} titles was usable", calls.len());
 }
 
 #[test]

@@ -147,7 +147,6 @@ fn write_bpe(folder: &Path) -> i64 {
 }
 
 fn train_bart(folder: &Path) {
-    const STEPS: usize = 900;
     let vocab_size = write_bpe(folder);
     let config = serde_json::json!({
         "model_type": "bart", "vocab_size": vocab_size, "d_model": 64, "num_hidden_layers": 2,
@@ -171,9 +170,12 @@ fn train_bart(folder: &Path) {
     soften(&weights);
     let mut optimiser = nn::AdamW::default().build(&weights, 1e-3).unwrap();
     let mut dice = Dice::new(1);
-    for step in 0..STEPS {
-        optimiser.set_lr(rate(step, STEPS, 2e-3));
-        let texts: Vec<String> = (0..32).map(|_| dialogue(&mut dice)).collect();
+    let mut lesson = Lesson::new(2e-3, 0.015);
+    while !lesson.is_learned() {
+        optimiser.set_lr(lesson.rate());
+        // Of like lengths, so that little is computed on padding.
+        let most = 8 + dice.below(WINDOW as usize - 8);
+        let texts: Vec<String> = (0..32).map(|_| dialogue(&mut dice, most)).collect();
         let (ids, mask) = padded(&tokenizer, &texts, WINDOW, 1);
         let before = Tensor::cat(
             &[Tensor::full([ids.size()[0], 1], 2, (Kind::Int64, Device::Cpu)), ids.narrow(1, 0, ids.size()[1] - 1)],
@@ -184,19 +186,16 @@ fn train_bart(folder: &Path) {
         let loss =
             logits.view([-1, vocab_size]).cross_entropy_loss::<Tensor>(&wanted, None, tch::Reduction::Mean, 1, 0.0);
         optimiser.backward_step_clip_norm(&loss, 1.0);
-        if std::env::var_os("TINY_VERBOSE").is_some() && step % 50 == 0 {
-            eprintln!("{step} {} {}", ids.size()[1], loss.double_value(&[]));
-        }
+        lesson.learn(loss.double_value(&[]));
     }
     weights.save(folder.join("model.safetensors")).unwrap();
 }
 
 /// Lines of one or more speakers, or sentences in a row, within the window.
-fn dialogue(dice: &mut Dice) -> String {
+fn dialogue(dice: &mut Dice, most: usize) -> String {
     let between = if dice.below(3) == 0 { " " } else { "\n" };
     let mut lines = Vec::new();
     let mut tokens = 4;
-    let most = 8 + dice.below(WINDOW as usize - 8);
     loop {
         let words = 2 + dice.below(7);
         tokens += words + 4;
@@ -231,15 +230,42 @@ fn soften(weights: &nn::VarStore) {
     });
 }
 
-/// A tenth of the steps up, then down to nothing.
-fn rate(step: usize, steps: usize, most: f64) -> f64 {
-    let (step, steps) = (step as f64, steps as f64);
-    most * (step / (steps * 0.1)).min((steps - step) / (steps * 0.9)).min(1.0)
+/// How far training has come: it goes on until the task is learned, with smaller steps towards the end.
+struct Lesson {
+    step: usize,
+    most: f64,
+    enough: f64,
+    /// Moving mean.
+    loss: f64,
+}
+
+impl Lesson {
+    /// Many times what is needed: a task that is not learned by then never is, and the tests say so.
+    const LONGEST: usize = 4000;
+
+    fn new(most: f64, enough: f64) -> Self {
+        Self { step: 0, most, enough, loss: 10.0 }
+    }
+
+    fn rate(&self) -> f64 {
+        self.most * (self.step as f64 / 100.0).min(self.loss / 0.3).clamp(0.01, 1.0)
+    }
+
+    fn learn(&mut self, loss: f64) {
+        self.step += 1;
+        self.loss = 0.95 * self.loss + 0.05 * loss;
+        if self.step.is_multiple_of(100) {
+            println!("step {}: loss {:.3}", self.step, self.loss);
+        }
+    }
+
+    fn is_learned(&self) -> bool {
+        self.loss < self.enough || self.step == Self::LONGEST
+    }
 }
 
 /// `vocab.txt` of single letters: each word is read letter by letter.
 fn train_bert(folder: &Path) {
-    const STEPS: usize = 1500;
     let letters = ('a'..='z').chain('A'..='Z').chain('0'..='9');
     let mut vocab: Vec<String> =
         ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", ".", ",", "?", ":"].map(str::to_owned).to_vec();
@@ -266,8 +292,9 @@ fn train_bert(folder: &Path) {
     let mut optimiser = nn::AdamW::default().build(&weights, 1e-3).unwrap();
     let ids_of: HashMap<&str, i64> = vocab.iter().enumerate().map(|(id, piece)| (piece.as_str(), id as i64)).collect();
     let mut dice = Dice::new(2);
-    for step in 0..STEPS {
-        optimiser.set_lr(rate(step, STEPS, 2e-3));
+    let mut lesson = Lesson::new(2e-3, 0.01);
+    while !lesson.is_learned() {
+        optimiser.set_lr(lesson.rate());
         let texts: Vec<String> = (0..32).map(|_| sentence_with_names(&mut dice)).collect();
         let (ids, mask) = padded(&tokenizer, &texts, 512, 0);
         let wanted = labelled(&ids, &ids_of);
@@ -275,9 +302,7 @@ fn train_bert(folder: &Path) {
         let loss =
             logits.view([-1, 3]).cross_entropy_loss::<Tensor>(&wanted.view(-1), None, tch::Reduction::Mean, -100, 0.0);
         optimiser.backward_step_clip_norm(&loss, 1.0);
-        if std::env::var_os("TINY_VERBOSE").is_some() && step % 50 == 0 {
-            eprintln!("{step} {} {}", ids.size()[1], loss.double_value(&[]));
-        }
+        lesson.learn(loss.double_value(&[]));
     }
     weights.save(folder.join("model.safetensors")).unwrap();
 }

@@ -175,7 +175,7 @@ impl NoteWriter for BertWriter {
         if has_summary {
             notes.summary = summary;
         }
-        let has_title = take_title(&mut notes, prose.titles.iter().map(|t| t.as_str()), &said);
+        let has_title = take_title(&mut notes, prose.titles.iter().map(|t| t.as_str()), &said, part);
         let has_names = add_names(&mut notes.names, &prose.names, &ids);
         keep_supported(&mut notes, part);
         Ok(self.signed(notes, has_summary, has_title, has_names))
@@ -228,13 +228,13 @@ impl BertWriter {
         let source = Zeroizing::new(lines.collect::<Vec<_>>().join("\n"));
         if !source.is_empty() {
             let titles = self.run(move |models| models.titles(&source))?;
-            if take_title(notes, titles.iter().map(|t| t.as_str()), &said) {
+            if take_title(notes, titles.iter().map(|t| t.as_str()), &said, whole) {
                 return Ok(true);
             }
         }
         let drawn = parts.iter().filter(|part| is_by(part, architecture));
         let longest = drawn.max_by_key(|part| part.summary.iter().map(|s| s.cites.len()).sum::<usize>());
-        Ok(longest.is_some_and(|part| take_title(notes, std::iter::once(part.title.as_str()), &said)))
+        Ok(longest.is_some_and(|part| take_title(notes, std::iter::once(part.title.as_str()), &said, whole)))
     }
 }
 
@@ -372,13 +372,30 @@ fn in_turn(pieces: Vec<Vec<Cited>>) -> Vec<Cited> {
     ranked.into_iter().map(|(.., sentence)| sentence).collect()
 }
 
-/// Takes the first that is a title: two to twelve words that speak of nothing that was not said.
-fn take_title<'a>(notes: &mut Notes, titles: impl Iterator<Item = &'a str>, said: &Said<'_>) -> bool {
+/// Takes the first that is a title: two to twelve words of which all that tell were said, together. Who does what is no
+/// matter of a title: a small model gets it wrong, and the words alone do not show it.
+fn take_title<'a>(
+    notes: &mut Notes,
+    titles: impl Iterator<Item = &'a str>,
+    said: &Said<'_>,
+    transcript: &Transcript,
+) -> bool {
+    const PRONOUNS: [&str; 12] = ["i", "we", "you", "me", "us", "my", "our", "your", "he", "she", "him", "her"];
+    let names = |word: &str| transcript.utterances.iter().any(|u| sentences::words(&u.speaker).iter().any(|n| n == word));
     for title in titles {
         let title = title.trim().trim_end_matches('.').trim();
         let words = sentences::words(title);
-        let tells = words.iter().any(|word| !sentences::is_stop_word(word));
-        if (2..=12).contains(&words.len()) && tells && said.heard(title) {
+        let of_persons = |word: &String| {
+            let plain = word.split('\'').next().unwrap_or(word);
+            PRONOUNS.contains(&plain) || names(plain)
+        };
+        let mut telling = words.iter().filter(|word| !sentences::is_stop_word(word)).peekable();
+        if (2..=12).contains(&words.len())
+            && !words.iter().any(of_persons)
+            && telling.peek().is_some()
+            && telling.all(|word| said.heard(word))
+            && said.align(title).is_some()
+        {
             let mut characters = title.chars();
             notes.title = characters.next().map(|c| c.to_uppercase().chain(characters).collect()).unwrap_or_default();
             return true;
