@@ -98,7 +98,7 @@ fn what_the_model_points_at_becomes_notes_with_our_ids_and_our_dates() {
     assert_eq!((due.said.as_str(), due.date.to_string()), ("Thursday, end of day", "2026-11-26".to_owned()));
     assert_eq!(notes.questions[0].cites, [105, 106]);
     let next = notes.next_meeting.unwrap().when;
-    assert_eq!((next.date.to_string(), next.time.map(|t| t.hour())), ("2026-12-02".to_owned(), Some(10)));
+    assert_eq!((next.date.to_string(), next.time.map(jiff::civil::Time::hour)), ("2026-12-02".to_owned(), Some(10)));
 
     let asked = &double.asked()[0];
     assert!(asked.head.starts_with("post /v1/chat/completions "), "{}", asked.head);

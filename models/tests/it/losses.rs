@@ -29,7 +29,7 @@ async fn bursts_of_loss_make_no_words_in_silence_and_leave_those_of_speech() {
     let mut burst = 0;
     for (i, frame) in pcm.chunks(320).enumerate() {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        if burst == 0 && (seed >> 33) % 60 == 0 {
+        if burst == 0 && (seed >> 33).is_multiple_of(60) {
             burst = 2 + (seed >> 40) % 3;
         }
         if burst > 0 {

@@ -85,7 +85,6 @@ fn a_real_server_with_a_real_model_writes_notes_that_rest_on_what_was_said() {
         taker.add(utterance);
     }
     let notes = taker.finish(None);
-    println!("{notes:#?}");
     assert!(notes.written_by.starts_with("llm qwen2.5"), "{}", notes.written_by);
     assert!(!notes.title.is_empty() && !notes.summary.is_empty());
     let mut again = notes.clone();

@@ -7,6 +7,9 @@ use models::ModelError;
 use models::speech::backend::{Backend, BackendError, Decoded, Look, Task, Worker};
 use tokio::sync::mpsc;
 
+/// What each detection answers, in order: languages with their probabilities.
+type Languages = Arc<Mutex<VecDeque<Vec<(String, f32)>>>>;
+
 /// What a test makes of a task: words, or why none.
 pub(crate) type Script = Arc<dyn Fn(&Call) -> Result<String, BackendError> + Send + Sync>;
 
@@ -25,7 +28,7 @@ pub(crate) struct Scripted {
     script: Script,
     calls: mpsc::UnboundedSender<Call>,
     count: Arc<Mutex<usize>>,
-    languages: Arc<Mutex<VecDeque<Vec<(String, f32)>>>>,
+    languages: Languages,
 }
 
 impl Scripted {
@@ -66,7 +69,7 @@ struct Hand {
     script: Script,
     calls: mpsc::UnboundedSender<Call>,
     count: Arc<Mutex<usize>>,
-    languages: Arc<Mutex<VecDeque<Vec<(String, f32)>>>>,
+    languages: Languages,
 }
 
 impl Worker for Hand {

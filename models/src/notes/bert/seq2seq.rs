@@ -128,7 +128,7 @@ fn load_bart(checkpoint: &Checkpoint) -> Result<(Generator, i64), String> {
     let generate =
         generate_config(checkpoint, ModelType::Bart, checkpoint.folder.join("config.json"), vocab, Some(merges));
     let generator = BartGenerator::new_with_tokenizer(generate, tokenizer).map_err(|e| told(&e))?;
-    Ok((Generator::Bart(generator), config.max_position_embeddings.min(LONGEST)))
+    Ok((Generator::Bart(Box::new(generator)), config.max_position_embeddings.min(LONGEST)))
 }
 
 fn load_t5(checkpoint: &Checkpoint) -> Result<(Generator, i64), String> {
@@ -145,7 +145,7 @@ fn load_t5(checkpoint: &Checkpoint) -> Result<(Generator, i64), String> {
     file.write_all(config.to_string().as_bytes()).map_err(|e| told(&e))?;
     let generate = generate_config(checkpoint, ModelType::T5, file.path().to_owned(), PathBuf::new(), None);
     let generator = T5Generator::new_with_tokenizer(generate, tokenizer).map_err(|e| told(&e))?;
-    Ok((Generator::T5(generator), T5_LENGTH))
+    Ok((Generator::T5(Box::new(generator)), T5_LENGTH))
 }
 
 /// rust-bert panics at a configuration that lacks something; here it is an error that names the file.

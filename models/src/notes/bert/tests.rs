@@ -177,7 +177,6 @@ fn t5_writes_titles_of_real_calls_from_what_was_said() {
         let quoted = ExtractiveWriter.write(transcript);
         assert!(!notes.title.is_empty() && notes.title.split_whitespace().count() <= 12, "{}", notes.title);
         assert_eq!(notes.actions, quoted.actions, "items are quoted, not written");
-        println!("{:?} by {}", notes.title, notes.written_by);
         match notes.written_by.as_str() {
             "t5" => {
                 written += 1;

@@ -254,9 +254,6 @@ impl Lesson {
     fn learn(&mut self, loss: f64) {
         self.step += 1;
         self.loss = 0.95 * self.loss + 0.05 * loss;
-        if self.step.is_multiple_of(100) {
-            println!("step {}: loss {:.3}", self.step, self.loss);
-        }
     }
 
     fn is_learned(&self) -> bool {

@@ -381,7 +381,8 @@ fn take_title<'a>(
     transcript: &Transcript,
 ) -> bool {
     const PRONOUNS: [&str; 12] = ["i", "we", "you", "me", "us", "my", "our", "your", "he", "she", "him", "her"];
-    let names = |word: &str| transcript.utterances.iter().any(|u| sentences::words(&u.speaker).iter().any(|n| n == word));
+    let names =
+        |word: &str| transcript.utterances.iter().any(|u| sentences::words(&u.speaker).iter().any(|n| n == word));
     for title in titles {
         let title = title.trim().trim_end_matches('.').trim();
         let words = sentences::words(title);
