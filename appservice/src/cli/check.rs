@@ -139,7 +139,10 @@ fn speech(config: &Config, found: &mut Findings) {
     }
     if config.transcription.speakers == Speakers::Auto {
         match SpeakerConfig::in_folder(&folder) {
-            Ok(_) => found.good("transcription.speakers", "the weights to tell voices apart are there"),
+            Ok(_) => found.good(
+                "transcription.speakers",
+                "the weights to tell voices apart are there; this version does not use them in calls yet",
+            ),
             // Nobody has asked for it: no fault.
             Err(error) => {
                 found.good("transcription.speakers", format!("people who share a line are not told apart ({error})"));

@@ -10,7 +10,6 @@ use indicatif::{ProgressBar, ProgressStyle};
 use models::TranscriberConfig;
 use models::files::{self, FileError, Options, Progress, Recording, Transcription};
 use models::notes::NoteTaker;
-use models::speakers::SpeakerConfig;
 use models::weights::{self, DEFAULT_VAD, DEFAULT_WHISPER, MULTILINGUAL_WHISPER};
 
 use super::{Exit, complain, weights::Folder, weights::Place};
@@ -47,11 +46,8 @@ pub(super) struct Arguments {
     /// The name of the party in a file; once for each file, in their order. Default: the file's name.
     #[arg(long)]
     name: Vec<String>,
-    /// Several people are on each file: tell them apart by their voices.
-    #[arg(long)]
-    speakers: bool,
     /// Each channel of a file is a party of its own.
-    #[arg(long, conflicts_with = "speakers")]
+    #[arg(long)]
     channels: bool,
     /// Take notes too: summary, decisions, actions, questions.
     #[arg(long)]
@@ -127,7 +123,7 @@ fn prepare(arguments: &Arguments, place: &Place) -> Result<Prepared, String> {
     let options = Options {
         recogniser: recogniser(arguments, place)?,
         terms: words.collect(),
-        several_voices: arguments.speakers,
+        several_voices: false,
         channels_apart: arguments.channels,
     };
     let notes = if arguments.notes { Some(note_taker(arguments, &options.terms)?) } else { None };
@@ -173,10 +169,6 @@ fn recogniser(arguments: &Arguments, place: &Place) -> Result<TranscriberConfig,
     config.language = language;
     // Nobody waits for captions, and all cores are ours.
     config.workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).clamp(1, 16);
-    if arguments.speakers {
-        // Told now, not after an hour of work.
-        SpeakerConfig::in_folder(&place.folder).map_err(|error| error.to_string())?;
-    }
     Ok(config)
 }
 
