@@ -3,9 +3,8 @@
 
 fn main() {
     println!("cargo::rerun-if-env-changed=LIBTORCH");
-    if std::env::var("CARGO_CFG_TARGET_OS").is_ok_and(|os| os == "linux") {
-        if let Some(libtorch) = std::env::var_os("LIBTORCH") {
-            println!("cargo::rustc-link-arg=-Wl,-rpath,{}/lib", libtorch.to_string_lossy());
-        }
+    let linux = std::env::var("CARGO_CFG_TARGET_OS").is_ok_and(|os| os == "linux");
+    if let Some(libtorch) = std::env::var_os("LIBTORCH").filter(|_| linux) {
+        println!("cargo::rustc-link-arg=-Wl,-rpath,{}/lib", libtorch.to_string_lossy());
     }
 }

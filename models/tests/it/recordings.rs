@@ -38,7 +38,7 @@ fn write(path: &Path, channels: &[&[i16]]) {
 #[test]
 fn two_files_make_one_transcript_in_order_with_notes() {
     let folder = tempfile::tempdir().unwrap();
-    let (first, sound) = prompt("agent-loggedoff");
+    let (first, sound) = prompt("conf-onlyperson");
     write(&folder.path().join("Ada.wav"), &[&sound]);
     let (second, later) = prompt("vm-goodbye");
     let delayed: Vec<i16> = silence(sound.len() / 16 + 1_500).into_iter().chain(later).collect();
