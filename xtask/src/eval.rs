@@ -47,7 +47,7 @@ pub(crate) struct Speed {
 
 /// Measures, prints, holds against what was stored.
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
-    let toolbox = setup::run()?;
+    let toolbox = setup::up_to(setup::Reach::Everything)?;
     recordings(&toolbox)?;
     let mut command = program(&toolbox);
     command.arg("tables");
@@ -72,7 +72,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
 
 /// Measures the recogniser's speed beside whisper.cpp and faster-whisper.
 pub(crate) fn speed(options: &Speed) -> anyhow::Result<()> {
-    let toolbox = setup::run()?;
+    let toolbox = setup::up_to(setup::Reach::Everything)?;
     recordings(&toolbox)?;
     let mut command = program(&toolbox);
     command.args(["bench", "speech", "--threads", &options.threads.to_string()]);

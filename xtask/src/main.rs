@@ -53,7 +53,7 @@ fn root() -> PathBuf {
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
-        Command::Setup => setup::run().map(|_| ()),
+        Command::Setup => setup::up_to(setup::Reach::Everything).map(|_| ()),
         Command::Demo(options) => demo::run(&options),
         Command::Test(options) => test::run(&options),
         Command::Eval(options) => eval::run(&options),

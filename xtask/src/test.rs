@@ -8,7 +8,6 @@ use std::{
 
 use anyhow::bail;
 use clap::{Args, ValueEnum};
-use scenarios::toolbox::Toolbox;
 
 use crate::{setup, shell};
 
@@ -25,9 +24,11 @@ enum Step {
     Unit,
     /// Whole calls with the real peers.
     Scenarios,
+    /// A real language model's server and a real recogniser's: large, slow, and only when asked for.
+    Servers,
 }
 
-const ALL: [Step; 5] = [Step::Fmt, Step::Clippy, Step::Deny, Step::Unit, Step::Scenarios];
+const ALL: [Step; 6] = [Step::Fmt, Step::Clippy, Step::Deny, Step::Unit, Step::Scenarios, Step::Servers];
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
@@ -41,7 +42,9 @@ pub(crate) struct Options {
 
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let mut failed = Vec::new();
-    for step in ALL.into_iter().filter(|s| options.only.is_empty() || options.only.contains(s)) {
+    let wanted =
+        |step: &Step| if options.only.is_empty() { *step != Step::Servers } else { options.only.contains(step) };
+    for step in ALL.into_iter().filter(wanted) {
         let since = Instant::now();
         println!("\n=== {step:?} ===");
         let done = match step {
@@ -50,6 +53,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
             Step::Deny => deny(),
             Step::Unit => unit(options.name.as_deref()),
             Step::Scenarios => scenarios(options.name.as_deref()),
+            Step::Servers => servers(),
         };
         println!(
             "--- {step:?}: {} in {:.0} s",
@@ -122,7 +126,6 @@ fn unit(name: Option<&str>) -> anyhow::Result<()> {
         command.args(["livekits_own_client", "--", "--ignored"]);
         command.env("ROOMTONE_LIVEKIT_PYTHON", &toolbox.livekit_python);
         shell::openly(&mut command)?;
-        real_servers(&toolbox)?;
     }
     let mut command = shell::cargo();
     command.args(["test", "--package", "scenarios", "--lib", "--locked"]);
@@ -131,10 +134,11 @@ fn unit(name: Option<&str>) -> anyhow::Result<()> {
 }
 
 /// Notes and words over HTTP, from servers that set-up installs where it can.
-fn real_servers(toolbox: &Toolbox) -> anyhow::Result<()> {
+fn servers() -> anyhow::Result<()> {
+    let toolbox = setup::up_to(setup::Reach::Everything)?;
     let mut tests = Vec::new();
     let mut command = shell::cargo();
-    command.args("test --workspace --exclude scenarios --locked --test it".split(' '));
+    command.args("test --workspace --exclude scenarios --locked --test it".split(' ')).args(shell::features());
     match (&toolbox.llamacpp_python, toolbox.language_model()) {
         (Some(python), Some(model)) => {
             command.env("ROOMTONE_LLAMACPP_PYTHON", python).env("ROOMTONE_GGUF", model);
