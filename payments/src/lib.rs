@@ -1,7 +1,16 @@
-//! The attached module that charges for calls. For now its seam: the desk asks how long a call is paid for.
+//! The attached module that charges for calls: the seam by which the desk asks how long a call is paid for, and the
+//! [`ledger`] that holds the money.
 #![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests"))]
+
+pub mod ledger;
+mod msat;
+mod time;
 
 use std::time::Duration;
+
+pub use msat::{AmountError, Msat};
+pub use time::UnixMillis;
 
 /// How long a call may go on before the desk has to ask again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,0 +1,19 @@
+//! The ledger: double entry, nothing edited, nothing done twice.
+//!
+//! Every [`Transfer`] takes from one account and gives to another, so all balances together are always zero. Who asks
+//! chooses the transfer's id and may ask again after a crash: done once, it answers [`Applied::Exists`]. Money for
+//! something whose price is not known yet is reserved ([`Movement::Reserve`]) and later settled (whole or in part),
+//! voided or expired, one of these and once. A prepaid account ([`AccountKind::is_prepaid`]) never goes below zero, what is
+//! reserved counted in. What was wrong is corrected by another transfer.
+//!
+//! The rules are [`Book`]'s, in memory and without clock or database; stores put them on disk.
+
+mod account;
+mod book;
+mod ids;
+mod transfer;
+
+pub use account::{Account, AccountKind, Sums};
+pub use book::{Book, Record, Reservation};
+pub use ids::{AccountId, TransferId};
+pub use transfer::{Applied, Movement, Purpose, Refusal, Resolution, Transfer};
