@@ -11,7 +11,7 @@ const PHONE: f32 = 500.0;
 const BROWSER: f32 = 900.0;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs Python with PyPI livekit 1.2.0, livekit-api and numpy, named in ROOMTONE_LIVEKIT_PYTHON"]
+#[ignore = "needs Python with PyPI livekit 1.2.0, livekit-api and numpy, named in ROOMTONE_LIVEKIT_PYTHON: `cargo xtask test` runs it"]
 async fn livekits_own_client_hears_us_and_we_hear_it_while_it_sends_video() {
     let python = std::env::var("ROOMTONE_LIVEKIT_PYTHON").expect("ROOMTONE_LIVEKIT_PYTHON names a Python");
     let server = Server::start().await;

@@ -63,7 +63,7 @@ fn variable(name: &str) -> String {
 }
 
 #[test]
-#[ignore = "needs llama.cpp's server and a language model: `cargo xtask test`"]
+#[ignore = "needs llama.cpp's server and a language model: `cargo xtask test --only servers` runs it"]
 fn a_real_server_with_a_real_model_writes_notes_that_rest_on_what_was_said() {
     keep_log();
     let model = variable("ROOMTONE_GGUF");
@@ -100,7 +100,7 @@ fn a_real_server_with_a_real_model_writes_notes_that_rest_on_what_was_said() {
 }
 
 #[tokio::test]
-#[ignore = "needs faster-whisper's server and its weights: `cargo xtask test`"]
+#[ignore = "needs faster-whisper's server and its weights: `cargo xtask test --only servers` runs it"]
 async fn a_real_recogniser_behind_http_hears_what_was_said() {
     let folder = tempfile::tempdir().unwrap();
     let weights = folder.path().join("base.en");
