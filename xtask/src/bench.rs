@@ -39,7 +39,7 @@ struct Times {
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let toolbox = setup::run()?;
     if options.debug {
-        shell::openly(&mut shell::build_roomtone())?;
+        shell::openly(&mut shell::build("roomtone"))?;
     } else {
         test::release(&root())?;
         rundir::use_program(rundir::target_dir()?.join("release/roomtone"));

@@ -91,7 +91,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     }
     setup::run()?;
     println!("Building Roomtone:");
-    shell::openly(&mut shell::build_roomtone())?;
+    shell::openly(&mut shell::build("roomtone"))?;
     tokio::runtime::Runtime::new()?.block_on(call(options))
 }
 

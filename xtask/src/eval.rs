@@ -3,7 +3,7 @@
 use std::{path::PathBuf, process::Command};
 
 use clap::Args;
-use scenarios::toolbox::Toolbox;
+use scenarios::{rundir, toolbox::Toolbox};
 
 use crate::{
     prompts, setup,
@@ -49,7 +49,7 @@ pub(crate) struct Speed {
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let toolbox = setup::up_to(setup::Reach::Everything)?;
     recordings(&toolbox)?;
-    let mut command = program(&toolbox);
+    let mut command = program(&toolbox)?;
     command.arg("tables");
     if let Some(data) = &options.data {
         command.arg("--data").arg(std::path::absolute(data)?);
@@ -74,7 +74,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
 pub(crate) fn speed(options: &Speed) -> anyhow::Result<()> {
     let toolbox = setup::up_to(setup::Reach::Everything)?;
     recordings(&toolbox)?;
-    let mut command = program(&toolbox);
+    let mut command = program(&toolbox)?;
     command.args(["bench", "speech", "--threads", &options.threads.to_string()]);
     command.arg("--folder").arg(toolbox.cache.join("bench-speech"));
     for (flag, python) in
@@ -91,11 +91,12 @@ pub(crate) fn speed(options: &Speed) -> anyhow::Result<()> {
 }
 
 /// The measuring program, built as the tests build: recogniser and codecs are optimised in that profile too.
-fn program(toolbox: &Toolbox) -> Command {
-    let mut command = shell::cargo();
-    command.args(["run", "--quiet", "--locked", "--package", "evaluation"]);
-    command.arg("--").env("ROOMTONE_MODELS", &toolbox.weights).env("ROOMTONE_CACHE", &toolbox.cache);
-    command
+fn program(toolbox: &Toolbox) -> anyhow::Result<Command> {
+    shell::openly(shell::build("evaluation").arg("--quiet"))?;
+    let mut command = Command::new(rundir::target_dir()?.join("debug/evaluation"));
+    command.current_dir(crate::root());
+    command.env("ROOMTONE_MODELS", &toolbox.weights).env("ROOMTONE_CACHE", &toolbox.cache);
+    Ok(command)
 }
 
 /// Voices of other languages and hold music, which only measuring needs.

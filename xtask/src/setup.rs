@@ -374,7 +374,7 @@ fn weights(cache: &Path, logs: &Path, reach: Reach) -> anyhow::Result<PathBuf> {
         "building Roomtone",
         "it fetches its weights itself, by its own manifest; the first time takes minutes",
     )?;
-    work.run(&mut shell::build_roomtone())?;
+    work.run(&mut shell::build("roomtone"))?;
     let program = scenarios::rundir::roomtone_program()?;
     work.end();
     // Openly: it has progress bars of its own.

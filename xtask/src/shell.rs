@@ -137,9 +137,9 @@ pub(crate) fn cargo() -> Command {
     command
 }
 
-/// The `cargo` that builds `roomtone`.
-pub(crate) fn build_roomtone() -> Command {
+/// The `cargo` that builds one program of the workspace.
+pub(crate) fn build(program: &str) -> Command {
     let mut command = cargo();
-    command.args(["build", "--workspace", "--bin", "roomtone", "--locked"]).args(features());
+    command.args(["build", "--workspace", "--bin", program, "--locked"]).args(features());
     command
 }

@@ -165,7 +165,7 @@ fn servers() -> anyhow::Result<()> {
 
 fn scenarios(name: Option<&str>) -> anyhow::Result<()> {
     setup::run()?;
-    shell::openly(&mut shell::build_roomtone())?;
+    shell::openly(&mut shell::build("roomtone"))?;
     let mut command = shell::cargo();
     command.args(["test", "--package", "scenarios", "--test", "it", "--locked"]);
     with_name(&mut command, name);
@@ -176,5 +176,5 @@ fn scenarios(name: Option<&str>) -> anyhow::Result<()> {
 
 /// For the benchmarks: the program as operators run it.
 pub(crate) fn release(root: &Path) -> anyhow::Result<()> {
-    shell::openly(shell::build_roomtone().current_dir(root).arg("--release"))
+    shell::openly(shell::build("roomtone").current_dir(root).arg("--release"))
 }
