@@ -205,10 +205,7 @@ fn hearing(config: &Config, metrics: &Metrics) -> (Option<Hearing>, String) {
             Err(error) => return none(&error),
         },
     };
-    // Captions are to stand in the thread within 2 s: from 3 s on a shorter pause ends an utterance, and none is longer than
-    // 12 s (in windows of 32 ms), so that little is left to decode when somebody stops.
-    settings.endpoint.patient_until = 94;
-    settings.endpoint.longest = 375;
+    settings.endpoint = models::speech::endpoint::EndpointConfig::live();
     // Each ear is told its own: rooms and parties differ.
     settings.language = None;
     if let Some(threads) = config.transcription.threads {

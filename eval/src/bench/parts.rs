@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use models::speech::endpoint::EndpointConfig;
 use models::{EarOptions, PartyKey, Transcriber};
 use serde::{Deserialize, Serialize};
 
@@ -66,6 +67,7 @@ pub fn live(speakers: usize, seconds: f64, workers: usize, captions: bool) -> an
     let mut settings = config(WEIGHTS)?;
     settings.inbox_ms = 30_000;
     settings.workers = workers;
+    settings.endpoint = EndpointConfig::live();
     let (seen, cost) = costing(|| play(settings, &conversation.lines, captions));
     let seen = seen?;
     let (delays, lag) = (seen.delays(), seen.caption_delays());

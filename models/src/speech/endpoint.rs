@@ -3,7 +3,7 @@
 //! Give it each window's probability in order ([`Endpointer::window`]); it answers with the windows of an utterance when
 //! one is complete. An utterance opens with the first window above [`EndpointConfig::speech`], keeps
 //! [`EndpointConfig::pre_roll`] windows before it, and closes after a silence that gets shorter the longer it has gone on:
-//! nobody waits for a monologue. At [`EndpointConfig::longest`] it is cut at the quietest place of its second half.
+//! nobody waits for a monologue. At [`EndpointConfig::longest`] it is cut at the quietest place of its last [`EndpointConfig::cut_within`].
 //! What had too little voice ([`EndpointConfig::least_voiced`]: a click, a cough) is no utterance.
 
 use std::ops::Range;
@@ -26,6 +26,9 @@ pub struct EndpointConfig {
     pub patient_until: u64,
     /// No utterance is longer. Default 562 (18 s). At least `4 * end_silence`.
     pub longest: u64,
+    /// How far back from its end an utterance that is too long may be cut: words before the cut come so much later. Default
+    /// 281 (9 s); never more than half of `longest`.
+    pub cut_within: u64,
     /// Windows kept before the first voiced one. Default 7 (224 ms).
     pub pre_roll: u64,
     /// Windows of the closing silence that stay with the utterance. Default 6 (192 ms).
@@ -43,10 +46,19 @@ impl Default for EndpointConfig {
             end_silence_late: 6,
             patient_until: 218,
             longest: 562,
+            cut_within: 281,
             pre_roll: 7,
             post_roll: 6,
             least_voiced: 4,
         }
+    }
+}
+
+impl EndpointConfig {
+    /// For talk whose words people wait for: from 3 s on a shorter pause ends an utterance, none is longer than 12 s, so that
+    /// little is left to decode when somebody stops, and one that is too long is cut no further back than 2.5 s.
+    pub fn live() -> Self {
+        Self { patient_until: 94, longest: 375, cut_within: 78, ..Self::default() }
     }
 }
 
@@ -114,6 +126,7 @@ impl Endpointer {
     /// The same, whose first utterance has this number.
     pub fn counting_from(mut config: EndpointConfig, utterance: u64) -> Self {
         config.longest = config.longest.max(4 * config.end_silence).max(2 * config.pre_roll + 8);
+        config.cut_within = config.cut_within.clamp(1, config.longest / 2);
         Self { config, next: 0, utterance, taken: 0, before: std::collections::VecDeque::new(), open: None }
     }
 
@@ -229,13 +242,17 @@ impl Endpointer {
         span
     }
 
-    /// The utterance is too long: takes it up to the quietest place of its second half, and goes on with the rest.
+    /// The utterance is too long: takes it up to the quietest place of its last windows, and goes on with the rest.
     fn cut(&mut self) -> Option<Span> {
         let open = self.open.take()?;
-        let half = open.probabilities.len() / 2;
-        let around =
-            |i: usize| -> f32 { open.probabilities[i - 1..=(i + 1).min(open.probabilities.len() - 1)].iter().sum() };
-        let quietest = (half.max(1)..open.probabilities.len())
+        let back = usize::try_from(self.config.cut_within).unwrap_or(usize::MAX);
+        let from = open.probabilities.len().saturating_sub(back);
+        // The mean, not the sum: the last window has no neighbour behind it and is no quieter for that.
+        let around = |i: usize| -> f32 {
+            let near = &open.probabilities[i - 1..=(i + 1).min(open.probabilities.len() - 1)];
+            near.iter().sum::<f32>() / near.len() as f32
+        };
+        let quietest = (from.max(1)..open.probabilities.len())
             .min_by(|a, b| around(*a).total_cmp(&around(*b)).then(b.cmp(a)))
             .unwrap_or(open.probabilities.len() - 1);
         let at = open.from + quietest as u64;
@@ -289,6 +306,17 @@ mod tests {
 
     fn pattern(parts: &[(f32, usize)]) -> Vec<f32> {
         parts.iter().flat_map(|(p, n)| std::iter::repeat_n(*p, *n)).collect()
+    }
+
+    #[test]
+    fn live_talk_without_a_pause_is_cut_at_a_quiet_place_of_its_last_seconds() {
+        let config = EndpointConfig::live();
+        // Quieter earlier, but too far back: who waits for the words would wait for seconds.
+        let windows = pattern(&[(0.9, 250), (0.4, 2), (0.9, 78), (0.45, 2), (0.9, 100)]);
+        let (spans, _) = run(&config, &windows);
+        assert_eq!(spans.len(), 2);
+        assert!((329..=333).contains(&spans[0].sound.end), "{:?}", spans[0].sound);
+        assert_eq!(spans[1].sound.start, spans[0].sound.end);
     }
 
     #[test]
