@@ -1,10 +1,11 @@
 //! The attached module that charges for calls: the seam by which the desk asks how long a call is paid for, and the
-//! [`ledger`] that holds the money.
+//! [`ledger`] that holds the money, and the [`tariff`] that says what calls cost.
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests"))]
 
 pub mod ledger;
 mod msat;
+pub mod tariff;
 mod time;
 
 use std::time::Duration;

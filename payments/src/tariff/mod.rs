@@ -1,0 +1,17 @@
+//! What a call costs: prices and their increments, rate decks with their versions and lookups.
+
+#[doc(hidden)]
+pub mod bench;
+mod deck;
+#[doc(hidden)]
+pub mod fuzz;
+pub mod import;
+mod number;
+pub mod price;
+mod table;
+
+pub use deck::{Deck, DeckId, DeckKind, Decks, NoRate, Rate};
+pub use import::{CellError, ImportError, read_csv};
+pub use number::{MOST_DIGITS, Number, NumberError, Prefix};
+pub use price::{Increments, Price, PriceError, Terms};
+pub use table::{Line, Table, TwoLines};
