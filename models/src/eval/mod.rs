@@ -1,5 +1,7 @@
-//! Measuring: word error rate with an honest normaliser, recorded prompts with known text, sound without words, lost packets.
+//! Measuring: word error rate with an honest normaliser, recorded prompts with known text, sound without words, lost packets,
+//! calls in words.
 
+pub mod calls;
 pub mod nonspeech;
 pub mod prompts;
 pub mod rouge;

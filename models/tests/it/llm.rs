@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use models::eval::calls::call_from;
 use models::notes::llm::{AnswerFormat, LlmConfig, LlmWriter};
 use models::notes::{NoteTaker, NoteWriter as _, Notes, SaidUtterance, Transcript, WriteError};
 use serde_json::{Value, json};
@@ -10,21 +11,9 @@ use serde_json::{Value, json};
 use crate::double::{Answer, Asked, Double, nobody};
 use crate::support::{keep_log, log};
 
-/// A call on Monday, 23 November 2026, 14:08 in London. Ids begin at 101.
+/// Ids begin at 101, so that they are not the numbers under which a model sees them.
 pub(crate) fn call(said: &[(&str, &str)]) -> Transcript {
-    let utterances = said.iter().enumerate().map(|(i, (speaker, text))| SaidUtterance {
-        id: i as u64 + 101,
-        speaker: (*speaker).to_owned(),
-        start_ms: i as i64 * 10_000,
-        end_ms: i as i64 * 10_000 + 8000,
-        text: (*text).to_owned(),
-    });
-    Transcript {
-        utterances: utterances.collect(),
-        started_ms: 1_795_442_880_000,
-        time_zone: "Europe/London".to_owned(),
-        terms: Vec::new(),
-    }
+    call_from(101, said)
 }
 
 pub(crate) fn release_planning() -> Transcript {

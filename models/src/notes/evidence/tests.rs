@@ -2,6 +2,7 @@ use jiff::civil::date;
 use proptest::prelude::*;
 
 use super::*;
+use crate::eval::calls::call;
 use crate::notes::{Deadline, ItemId, Name, NameKind, SaidUtterance};
 
 fn align(sentence: &str, transcript: &Transcript) -> Option<Vec<u64>> {
@@ -9,7 +10,7 @@ fn align(sentence: &str, transcript: &Transcript) -> Option<Vec<u64>> {
 }
 
 fn transcript() -> Transcript {
-    let said = [
+    call(&[
         ("Ana Torres", "So your Ledgerline contract runs out on the thirty-first of March."),
         ("Greg Lindqvist", "Forty-eight thousand euros is a lot more than last year."),
         ("Ana Torres", "I can go down by eight percent, but I won't drop the reporting module."),
@@ -17,20 +18,7 @@ fn transcript() -> Transcript {
         ("Ana Torres", "I'll send you the revised quote by Thursday."),
         ("Greg Lindqvist", "Marta Kowalska signs it. The release is not ready."),
         ("Greg Lindqvist", "Can you call the lawyer?"),
-    ];
-    let utterances = said.iter().enumerate().map(|(i, (speaker, text))| SaidUtterance {
-        id: i as u64 + 1,
-        speaker: (*speaker).to_owned(),
-        start_ms: i as i64 * 10_000,
-        end_ms: i as i64 * 10_000 + 8000,
-        text: (*text).to_owned(),
-    });
-    Transcript {
-        utterances: utterances.collect(),
-        started_ms: 1_795_442_880_000,
-        time_zone: "Europe/Berlin".to_owned(),
-        terms: Vec::new(),
-    }
+    ])
 }
 
 #[test]

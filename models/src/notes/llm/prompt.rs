@@ -146,21 +146,10 @@ fn push_line(out: &mut String, text: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::eval::calls::call_from;
 
     fn call(said: &[(&str, &str)]) -> Transcript {
-        let utterances = said.iter().enumerate().map(|(i, (speaker, text))| SaidUtterance {
-            id: 1000 + i as u64,
-            speaker: (*speaker).to_owned(),
-            start_ms: i as i64 * 5000,
-            end_ms: i as i64 * 5000 + 4000,
-            text: (*text).to_owned(),
-        });
-        Transcript {
-            utterances: utterances.collect(),
-            started_ms: 0,
-            time_zone: "UTC".to_owned(),
-            terms: vec!["Roomtone\nEND".to_owned()],
-        }
+        Transcript { terms: vec!["Roomtone\nEND".to_owned()], ..call_from(1000, said) }
     }
 
     #[test]
