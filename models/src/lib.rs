@@ -22,6 +22,7 @@
 pub mod eval;
 pub mod files;
 pub mod notes;
+mod number_words;
 mod remote;
 pub mod speakers;
 pub mod speech;

@@ -3,6 +3,8 @@
 //! Honest: it removes what is not words (case, punctuation, the spelling of numbers and common contractions), and no
 //! more. No list of words that may be left out, no synonyms.
 
+use crate::number_words::{spelt, spelt_ordinal};
+
 /// Word errors of one hypothesis.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 pub struct WordErrors {
@@ -146,58 +148,22 @@ const CONTRACTIONS: &[(&str, &str)] = &[
 fn push_word(word: &str, words: &mut Vec<String>) {
     let ordinal =
         word.strip_suffix("st").or(word.strip_suffix("nd")).or(word.strip_suffix("rd")).or(word.strip_suffix("th"));
-    if let Some(number) =
-        ordinal.filter(|n| n.chars().all(|c| c.is_ascii_digit())).and_then(|n| n.parse::<usize>().ok())
-        && let Some(spelt) = ORDINALS.get(number)
-    {
-        words.push((*spelt).to_owned());
+    let place = ordinal.filter(|n| n.chars().all(|c| c.is_ascii_digit())).and_then(|n| n.parse().ok());
+    if let Some(spelt) = place.and_then(spelt_ordinal) {
+        words.extend(spelt.into_iter().map(str::to_owned));
         return;
     }
     if word.chars().all(|c| c.is_ascii_digit()) {
-        match word.parse::<usize>() {
-            Ok(number) if number < 100 && (word.len() == 1 || !word.starts_with('0')) => spell(number, words),
-            _ => word.bytes().for_each(|digit| spell(usize::from(digit - b'0'), words)),
+        let whole = word.parse().ok().filter(|_| word.len() == 1 || !word.starts_with('0')).and_then(spelt);
+        match whole {
+            Some(spelt) => words.extend(spelt.into_iter().map(str::to_owned)),
+            None => {
+                words.extend(word.bytes().filter_map(|b| spelt(usize::from(b - b'0'))).flatten().map(str::to_owned))
+            }
         }
         return;
     }
     words.push(word.chars().filter(|c| *c != '\'').collect());
-}
-
-const ORDINALS: &[&str] =
-    &["zeroth", "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth"];
-
-fn spell(number: usize, words: &mut Vec<String>) {
-    const SMALL: [&str; 20] = [
-        "zero",
-        "one",
-        "two",
-        "three",
-        "four",
-        "five",
-        "six",
-        "seven",
-        "eight",
-        "nine",
-        "ten",
-        "eleven",
-        "twelve",
-        "thirteen",
-        "fourteen",
-        "fifteen",
-        "sixteen",
-        "seventeen",
-        "eighteen",
-        "nineteen",
-    ];
-    const TENS: [&str; 10] = ["", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"];
-    if let Some(small) = SMALL.get(number) {
-        words.push((*small).to_owned());
-    } else {
-        words.push(TENS[number / 10 % 10].to_owned());
-        if !number.is_multiple_of(10) {
-            words.push(SMALL[number % 10].to_owned());
-        }
-    }
 }
 
 #[cfg(test)]
@@ -211,6 +177,7 @@ mod tests {
             ("Press one, then 22.", "press 1 then twenty-two"),
             ("You can't do that; it's over", "you cannot do that, it is over"),
             ("extension 1 0 0", "Extension 100"),
+            ("on the twenty-first, not the eleventh", "On the 21st, not the 11th."),
             ("Okay [laughs]", "OK"),
         ];
         for (reference, hypothesis) in same {

@@ -2,54 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use crate::number_words::{cardinal, ordinal};
+
 /// Numbers of a text, in thousandths so that they compare exactly.
 pub(super) type Numbers = BTreeSet<i128>;
-
-const UNITS: [&str; 20] = [
-    "zero",
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-    "thirteen",
-    "fourteen",
-    "fifteen",
-    "sixteen",
-    "seventeen",
-    "eighteen",
-    "nineteen",
-];
-const TENS: [&str; 8] = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"];
-const ORDINALS: [&str; 20] = [
-    "first",
-    "second",
-    "third",
-    "fourth",
-    "fifth",
-    "sixth",
-    "seventh",
-    "eighth",
-    "ninth",
-    "tenth",
-    "eleventh",
-    "twelfth",
-    "thirteenth",
-    "fourteenth",
-    "fifteenth",
-    "sixteenth",
-    "seventeenth",
-    "eighteenth",
-    "nineteenth",
-    "twentieth",
-];
 
 /// What a piece of text counts as.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -190,14 +146,13 @@ fn tokens(word: &str) -> Vec<Token> {
         return digits(word);
     }
     let plain = word.strip_suffix("'s").unwrap_or(word);
-    if let Some(at) = UNITS.iter().position(|u| *u == plain) {
-        return vec![Token::Unit(at as i128 * THOUSANDTHS)];
+    match cardinal(plain).map(i128::from) {
+        Some(ten) if ten >= 20 => return vec![Token::Ten(ten * THOUSANDTHS)],
+        Some(unit) => return vec![Token::Unit(unit * THOUSANDTHS)],
+        None => {}
     }
-    if let Some(at) = TENS.iter().position(|t| *t == plain) {
-        return vec![Token::Ten((at as i128 + 2) * 10 * THOUSANDTHS)];
-    }
-    if let Some(at) = ORDINALS.iter().position(|o| *o == plain) {
-        return vec![Token::Ordinal((at as i128 + 1) * THOUSANDTHS)];
+    if let Some(place) = ordinal(plain) {
+        return vec![Token::Ordinal(i128::from(place) * THOUSANDTHS)];
     }
     vec![match plain {
         "hundred" | "hundreds" => Token::Hundred,
@@ -209,7 +164,6 @@ fn tokens(word: &str) -> Vec<Token> {
         "quarter" => Token::Part(15 * THOUSANDTHS),
         "noon" | "midday" => Token::Unit(12 * THOUSANDTHS),
         "dozen" => Token::Unit(12 * THOUSANDTHS),
-        "thirtieth" => Token::Ordinal(30 * THOUSANDTHS),
         _ => Token::Other,
     }]
 }

@@ -4,6 +4,8 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use crate::number_words;
+
 fn pattern(text: &str) -> Regex {
     Regex::new(text).expect("a test compiles this constant pattern")
 }
@@ -96,11 +98,17 @@ patterns! {
         |\b\d[\d.,]*\s?(?:k|thousand|million|billion)\b
         |\b(?:(?:WORDS)(?:[\s-]+(?:and\s+)?(?:WORDS))*)[\s-]+(?:percent|per\ cent|euros?|dollars?|pounds?|francs?|cents|pence|quid|sats?|prozent|franken|pour\ cent|por\ ciento|per\ cento)\b
         |\b(?:WORDS)(?:[\s-]+(?:and\s+)?(?:WORDS))*[\s-]+(?:thousand|million|billion)\b(?:[\s-]+(?:and\s+)?(?:WORDS))*
-        )".replace("WORDS", NUMBER_WORDS).as_str();
+        )".replace("WORDS", &number_words()).as_str();
 }
 
-/// Words of numbers: English, French, German, Spanish, Italian.
-const NUMBER_WORDS: &str = r"(?:a|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen|eighteen|nineteen|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety|hundred|thousand|million|billion|half|grand|point|un|une|deux|trois|quatre|cinq|sept|huit|neuf|dix|onze|douze|quinze|vingt|trente|quarante|cinquante|soixante|cent|cents|mille|ein|eine|zwei|drei|vier|fünf|sechs|sieben|acht|neun|zehn|elf|zwölf|\w*zig|\w*hundert\w*|\w*tausend\w*|dos|tres|cuatro|cinco|seis|siete|ocho|nueve|diez|cien|ciento|mil|due|tre|quattro|cinque|sei|sette|otto|nove|dieci|cento)\b";
+/// A pattern of number words: English, French, German, Spanish, Italian.
+fn number_words() -> String {
+    let english = number_words::words().collect::<Vec<_>>().join("|");
+    format!(r"(?:{english}|{OTHER_NUMBER_WORDS})\b")
+}
+
+/// Those of English that stand for no number below a hundred, and of the other languages.
+const OTHER_NUMBER_WORDS: &str = r"a|hundred|thousand|million|billion|half|grand|point|un|une|deux|trois|quatre|cinq|sept|huit|neuf|dix|onze|douze|quinze|vingt|trente|quarante|cinquante|soixante|cent|cents|mille|ein|eine|zwei|drei|vier|fünf|sechs|sieben|acht|neun|zehn|elf|zwölf|\w*zig|\w*hundert\w*|\w*tausend\w*|dos|tres|cuatro|cinco|seis|siete|ocho|nueve|diez|cien|ciento|mil|due|tre|quattro|cinque|sei|sette|otto|nove|dieci|cento";
 
 #[cfg(test)]
 mod tests {

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use crate::number_words;
+
 /// One word.
 #[derive(Debug, Clone)]
 pub(super) struct Token {
@@ -63,72 +65,20 @@ fn push(out: &mut Vec<Token>, text: &str, range: Range<usize>) {
     });
 }
 
-/// A small number in digits or words; "a" and "an" are one, "a couple" is two (see [`super::reader`]).
+/// A small number in digits or words; "a" and "an" are one, "a couple" is two (see [`super::days`]).
 pub(super) fn number(word: &str) -> Option<i64> {
-    const WORDS: [&str; 21] = [
-        "zero",
-        "one",
-        "two",
-        "three",
-        "four",
-        "five",
-        "six",
-        "seven",
-        "eight",
-        "nine",
-        "ten",
-        "eleven",
-        "twelve",
-        "thirteen",
-        "fourteen",
-        "fifteen",
-        "sixteen",
-        "seventeen",
-        "eighteen",
-        "nineteen",
-        "twenty",
-    ];
     match word {
         "a" | "an" => Some(1),
-        "thirty" => Some(30),
-        "forty" => Some(40),
-        "fifty" => Some(50),
-        "sixty" => Some(60),
-        "ninety" => Some(90),
         _ if word.len() <= 3 && word.bytes().all(|b| b.is_ascii_digit()) => word.parse().ok(),
-        _ => WORDS.iter().position(|w| *w == word).map(|at| at as i64),
+        _ => number_words::cardinal(word).map(i64::from),
     }
 }
 
 /// "22nd", "second", "thirtieth"; and whether it is in digits.
 pub(super) fn ordinal(word: &str) -> Option<(i8, bool)> {
-    const WORDS: [&str; 20] = [
-        "first",
-        "second",
-        "third",
-        "fourth",
-        "fifth",
-        "sixth",
-        "seventh",
-        "eighth",
-        "ninth",
-        "tenth",
-        "eleventh",
-        "twelfth",
-        "thirteenth",
-        "fourteenth",
-        "fifteenth",
-        "sixteenth",
-        "seventeenth",
-        "eighteenth",
-        "nineteenth",
-        "twentieth",
-    ];
-    if word == "thirtieth" {
-        return Some((30, false));
-    }
-    if let Some(at) = WORDS.iter().position(|w| *w == word) {
-        return Some((at as i8 + 1, false));
+    let in_words = number_words::ordinal(word).and_then(|day| i8::try_from(day).ok());
+    if let Some(day) = in_words.filter(|day| (1..=31).contains(day)) {
+        return Some((day, false));
     }
     let digits = word.strip_suffix("st").or_else(|| word.strip_suffix("nd"));
     let digits = digits.or_else(|| word.strip_suffix("rd")).or_else(|| word.strip_suffix("th"))?;
