@@ -3,13 +3,19 @@
 //! Lenient on common words, since prose is not quotation; strict on what does harm when it is wrong: numbers, names, owners,
 //! dates, and whether something was said or denied.
 
+mod clauses;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
 use regex::Regex;
 
+pub(super) use clauses::denies;
+use clauses::{Clause, clauses};
+
 use super::candidates::is_to_the_machine;
 use super::numbers::{self, Numbers};
+use super::roots::root;
 use super::sentences::{is_stop_word, split, words};
 use super::{Action, Cited, Due, Notes, Transcript, dates};
 
@@ -66,25 +72,9 @@ struct Line<'a> {
     clauses: Vec<Clause>,
 }
 
-struct Clause {
-    roots: HashSet<String>,
-    denied: bool,
-}
-
 /// "I'll", "sure", "leave it to me": the words by which one takes something on.
 static TAKES_ON: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"(?i)\b(?:I'll|I’ll|I will|I'm going to|I am going to|I'm gonna|I can|I could|I have to|I need to|I must|I should|I promise|I'd|let me|leave (?:it|that) (?:to|with) me|on me|mine|my job|my action|yes|yeah|yep|sure|ok|okay|of course|will do|no problem|certainly|gladly|absolutely|on it|done|consider it done|happy to|I've got (?:it|that)|we'll|we will|we can)\b")
-        .expect("a test compiles this constant pattern")
-});
-
-/// Denials that deny nothing.
-static NO_DENIAL: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"(?i)\b(?:no problem|no doubt|no worries|why not|not only|no later than|no more than|not later than|don't forget|do not forget|don't worry|can't wait|cannot wait|whether or not|if not|or not|isn't it|aren't we|don't we|won't we|right, no)\b")
-        .expect("a test compiles this constant pattern")
-});
-
-static DENIAL: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"(?i)(?:\b(?:not|no|never|cannot|without|nobody|none|neither|nor|nothing|nicht|kein\w*|nie|pas|jamais|aucun\w*|nunca|ningún|ninguna|nessun\w*)\b|n['’]t\b)")
         .expect("a test compiles this constant pattern")
 });
 
@@ -398,32 +388,6 @@ fn telling(text: &str) -> HashSet<String> {
     all.iter().filter(|w| !is_stop_word(w) && !REPORTING.contains(&w.as_str())).map(|w| root(w)).collect()
 }
 
-fn clauses(text: &str) -> Vec<Clause> {
-    let mut out = Vec::new();
-    for sentence in split(text) {
-        let plain = NO_DENIAL.replace_all(sentence, " ");
-        let mut rest: &str = &plain;
-        while !rest.is_empty() {
-            let end = JOINT.find(rest).map_or((rest.len(), rest.len()), |joint| (joint.start(), joint.end()));
-            let clause = &rest[..end.0];
-            let roots = telling(clause);
-            if !roots.is_empty() || DENIAL.is_match(clause) {
-                out.push(Clause { roots, denied: DENIAL.is_match(clause) });
-            }
-            rest = &rest[end.1..];
-        }
-    }
-    out
-}
-
-/// Where one clause ends and another begins.
-static JOINT: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(
-        r"(?i)[,;:–—]\s+|[“”]|\s(?:but|and|because|so|although|though|while|if|unless|until|then|aber|und|weil)\s",
-    )
-    .expect("a test compiles this constant pattern")
-});
-
 /// Whether a text has the small words of English: patterns for English say nothing of other languages.
 pub(super) fn seems_english(text: &str) -> bool {
     const SMALL: &[&str] = &[
@@ -435,27 +399,6 @@ pub(super) fn seems_english(text: &str) -> bool {
     let all = words(text);
     let small = all.iter().filter(|w| SMALL.contains(&w.as_str())).count();
     small * 8 >= all.len()
-}
-
-/// Singular and plural, and a possessive, are one word.
-pub(super) fn stem(word: &str) -> String {
-    let word = word.strip_suffix("'s").unwrap_or(word);
-    let is_plural = word.len() > 3 && word.ends_with('s') && !word.ends_with("ss") && !word.ends_with("us");
-    if is_plural { word[..word.len() - 1].to_owned() } else { word.to_owned() }
-}
-
-/// The part of a word that its forms share ("sending", "sends", "send"): for comparing prose with speech.
-pub(super) fn root(word: &str) -> String {
-    let word = stem(word);
-    for ending in ["ing", "ed", "es", "er", "ly", "e"] {
-        if let Some(rest) = word.strip_suffix(ending).filter(|rest| rest.chars().count() >= 4) {
-            let mut letters = rest.chars().rev();
-            // "Shipping" is of "ship".
-            let doubled = letters.next().is_some_and(|last| letters.next() == Some(last) && !"lsez".contains(last));
-            return if doubled && ending != "e" { rest[..rest.len() - 1].to_owned() } else { rest.to_owned() };
-        }
-    }
-    word
 }
 
 #[cfg(test)]

@@ -131,39 +131,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::eval::calls::{call, release_planning};
     use crate::notes::Due;
-
-    /// A call on Monday, 23 November 2026, 14:08 in London; an utterance each 10 s.
-    fn call(said: &[(&str, &str)]) -> Transcript {
-        let utterances = said.iter().enumerate().map(|(i, (speaker, text))| SaidUtterance {
-            id: i as u64 + 1,
-            speaker: (*speaker).to_owned(),
-            start_ms: i as i64 * 10_000,
-            end_ms: i as i64 * 10_000 + 8000,
-            text: (*text).to_owned(),
-        });
-        Transcript {
-            utterances: utterances.collect(),
-            started_ms: 1_795_442_880_000,
-            time_zone: "Europe/London".to_owned(),
-            terms: Vec::new(),
-        }
-    }
-
-    fn release_planning() -> Transcript {
-        call(&[
-            ("Bob", "Hi everyone, can you hear me?"),
-            ("Ada Lovelace", "Yes, hello Bob."),
-            ("Bob", "We ship the release on Friday if the mock-ups are there."),
-            ("Ada Lovelace", "The mock-ups are nearly done. I'll send the mock-ups by Thursday, end of day."),
-            ("Bob", "What about the budget for the release?"),
-            ("Ada Lovelace", "Good question. The budget is with the CFO. We need to ask the CFO about the budget."),
-            ("Bob", "Who tells the customers?"),
-            ("Ada Lovelace", "I don't know yet."),
-            ("Bob", "Our next call is on Wednesday, December 2nd at 10 a.m."),
-            ("Ada Lovelace", "Thank you, bye."),
-        ])
-    }
 
     fn notes(said: &[(&str, &str)]) -> Notes {
         ExtractiveWriter.write(&call(said))

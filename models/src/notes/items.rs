@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use zeroize::Zeroize;
 
-use super::evidence::stem;
+use super::roots::stem;
 use super::sentences::{is_stop_word, words};
 use super::{ItemId, ItemKind, Mended, Notes};
 

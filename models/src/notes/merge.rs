@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::evidence::root;
+use super::roots::root;
 use super::sentences::{is_stop_word, words};
 use super::{Action, Cited, ExtractiveWriter, NoteWriter, Notes, Transcript};
 

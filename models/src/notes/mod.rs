@@ -14,6 +14,7 @@ mod languages;
 pub mod llm;
 mod merge;
 mod numbers;
+mod roots;
 mod sentences;
 mod summary;
 mod taker;

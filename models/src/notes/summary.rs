@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::Cited;
 use super::candidates::{is_small_talk, is_to_the_machine};
-use super::evidence::stem;
+use super::roots::stem;
 use super::sentences::{Sentence, is_stop_word, words};
 
 /// No summary has more sentences than this.

@@ -7,6 +7,8 @@
 //! Drafts are kept by the content of their segment: whatever changes an utterance makes the draft of its segment, and of
 //! no other, worthless, and wipes it. Sans-IO: no clock, no thread; the caller says when to work and on which thread.
 
+mod piece;
+
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::ops::Range;
@@ -14,6 +16,9 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 use zeroize::Zeroize;
+
+pub use piece::{Done, Piece};
+use piece::{Outcome, Task};
 
 use super::topics::{self, Unit};
 use super::{Embed, ExtractiveWriter, NoteWriter, Notes, SaidUtterance, Transcript, WriteError};
@@ -64,24 +69,6 @@ struct Tried {
     wait: u32,
 }
 
-/// One bounded piece of work, cut off from the taker so that utterances can come in while it is done.
-/// See [`NoteTaker::next_piece`]. Wiped when dropped.
-pub struct Piece(Task);
-
-enum Task {
-    Draw { key: Key, part: Transcript, writers: Vec<(usize, Arc<dyn NoteWriter>)> },
-    Embed { texts: Vec<(u64, zeroize::Zeroizing<String>)>, embed: Arc<dyn Embed> },
-}
-
-/// What came of a [`Piece`]. Wiped when dropped.
-pub struct Done(Outcome);
-
-enum Outcome {
-    Drawn { key: Key, notes: Box<Kept>, failed: Vec<(usize, WriteError)>, by: Option<usize> },
-    Embedded { vectors: Vec<(u64, Vec<f32>)> },
-    NoEmbedding { error: WriteError },
-}
-
 impl fmt::Debug for NoteTaker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("NoteTaker")
@@ -89,18 +76,6 @@ impl fmt::Debug for NoteTaker {
             .field("closed_segments", &self.bounds.len())
             .field("drafts", &self.drafts.len())
             .finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for Piece {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Piece")
-    }
-}
-
-impl fmt::Debug for Done {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Done")
     }
 }
 
@@ -470,48 +445,6 @@ impl NoteTaker {
         let current: HashSet<Key> = self.segments().iter().map(|range| self.key(range)).collect();
         self.drafts.retain(|key, _| current.contains(key));
     }
-}
-
-impl Piece {
-    /// Does the work. Blocks for as long as a writer takes.
-    #[must_use]
-    pub fn run(self) -> Done {
-        Done(match self.0 {
-            Task::Draw { key, part, writers } => draw(key, &part, writers),
-            Task::Embed { texts, embed } => {
-                let sentences: Vec<&str> = texts.iter().map(|(_, text)| text.as_str()).collect();
-                match embed.embed(&sentences) {
-                    Ok(vectors) if vectors.len() == texts.len() => {
-                        Outcome::Embedded { vectors: texts.iter().map(|(id, _)| *id).zip(vectors).collect() }
-                    }
-                    Ok(_) => Outcome::NoEmbedding {
-                        error: WriteError::Unusable {
-                            writer: embed.name().to_owned(),
-                            what: "not one vector for each sentence".to_owned(),
-                        },
-                    },
-                    Err(error) => Outcome::NoEmbedding { error },
-                }
-            }
-        })
-    }
-}
-
-fn draw(key: Key, part: &Transcript, writers: Vec<(usize, Arc<dyn NoteWriter>)>) -> Outcome {
-    let mut failed = Vec::new();
-    for (index, writer) in writers {
-        match writer.draw(part) {
-            Ok(mut notes) => {
-                evidence::keep_supported(&mut notes, part);
-                if notes.written_by.is_empty() {
-                    writer.name().clone_into(&mut notes.written_by);
-                }
-                return Outcome::Drawn { key, notes: Box::new(Kept(notes)), failed, by: Some(index) };
-            }
-            Err(error) => failed.push((index, error)),
-        }
-    }
-    Outcome::Drawn { key, notes: Box::new(Kept(ExtractiveWriter.write(part))), failed, by: None }
 }
 
 /// Who joined, then who else drew parts: "bart + t5" has said that BART was among them.

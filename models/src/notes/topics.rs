@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use super::SaidUtterance;
-use super::evidence::stem;
+use super::roots::stem;
 use super::sentences::{is_stop_word, words};
 
 /// No segment is shorter, in words: about a minute.

@@ -2,6 +2,7 @@
 //! was said, with what others answered and with what was said later: the last word wins, and both are cited.
 
 mod actions;
+mod clauses;
 mod decisions;
 mod names;
 mod patterns;
@@ -10,7 +11,7 @@ mod questions;
 use std::collections::HashSet;
 
 use super::dates::{self, Found as FoundDate};
-use super::evidence::root;
+use super::roots::root;
 use super::sentences::{Sentence, is_stop_word, words};
 use super::{Action, Cited, Deadline, Due, Name, NextMeeting, Transcript};
 use patterns::{BUT, SMALL_TALK, TO_THE_MACHINE, YES};

@@ -4,6 +4,8 @@
 //! none. A period ("next week", "December", "Q1") is its last working day, that is the day from which it is late, but for
 //! "next week" and "next month", which people name as the beginning.
 
+mod clock;
+mod days;
 mod reader;
 mod tokens;
 
@@ -32,16 +34,16 @@ pub fn resolve(text: &str, at_ms: i64, time_zone: &str) -> Option<Due> {
 
 /// Whether a word (lower case) is the name of a day or month, or a part of the day.
 pub(super) fn is_calendar(word: &str) -> bool {
-    reader::DAYS.contains(&word)
-        || reader::MONTHS.contains(&word) && word != "may" && word != "march"
+    days::DAYS.contains(&word)
+        || days::MONTHS.contains(&word) && word != "may" && word != "march"
         || ["morning", "afternoon", "evening", "night", "noon", "weekend", "month", "quarter", "hour", "minute", "half"]
             .contains(&word)
 }
 
 /// Whether a word (lower case) names a day: by its name, by its month, or from today.
 pub(super) fn is_day(word: &str) -> bool {
-    reader::DAYS.contains(&word)
-        || reader::MONTHS.contains(&word) && word != "may" && word != "march"
+    days::DAYS.contains(&word)
+        || days::MONTHS.contains(&word) && word != "may" && word != "march"
         || ["today", "tomorrow", "tonight", "yesterday"].contains(&word)
 }
 
