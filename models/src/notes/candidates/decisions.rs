@@ -1,5 +1,6 @@
 //! Decisions, deadlines and the next meeting, and how later words change them.
 
+use super::super::evidence::denies;
 use super::super::sentences::as_line;
 use super::super::{Action, Cited, Deadline, Due, ItemId, NextMeeting};
 use super::patterns::{
@@ -182,8 +183,10 @@ impl Call<'_, '_> {
     /// Adds a decision. One that says the same makes the first surer, one that puts it otherwise takes its place.
     pub(super) fn decide(&self, decisions: &mut Vec<Drawn<Cited>>, mut new: Drawn<Cited>) {
         let text = self.sentences[new.at].text;
-        let like =
-            |old: &Drawn<Cited>| !old.withdrawn && in_common(&old.topic, &new.topic) >= 0.6 && new.topic.len() > 1;
+        let like = |old: &Drawn<Cited>| {
+            let same = in_common(&old.topic, &new.topic) >= 0.6;
+            !old.withdrawn && same && (new.topic.len() > 1 || self.says_again(old, &new))
+        };
         if let Some(old) = decisions.iter_mut().rev().find(|old| like(old)) {
             let other_day = match (self.dates[old.at].first(), self.dates[new.at].first()) {
                 (Some(before), Some(now)) => before.due.date != now.due.date,
@@ -213,6 +216,21 @@ impl Call<'_, '_> {
             }
         }
         decisions.push(new);
+    }
+
+    /// Whether a decision of a single telling word that an earlier one has too ("so we ship on Friday") is that one: where it
+    /// names the same day, or none shortly after. The word alone may be of another matter, and a denial says the contrary.
+    fn says_again(&self, old: &Drawn<Cited>, new: &Drawn<Cited>) -> bool {
+        let (before, now) = (&self.sentences[old.at], &self.sentences[new.at]);
+        let same_time = match self.dates[new.at].first() {
+            // A later word may have given it another day than its own sentence did.
+            Some(day) => {
+                self.dates[old.at].first().is_some_and(|known| known.due.date == day.due.date)
+                    || old.item.text.contains(&day.due.said)
+            }
+            None => new.at - old.at <= REACH,
+        };
+        same_time && denies(before.text) == denies(now.text)
     }
 
     /// "No, let's not", "forget the posters", "I won't oil it": what was said before does not hold any more.

@@ -1,26 +1,16 @@
 use jiff::civil::{Date, date, time};
 
-use crate::notes::{ExtractiveWriter, NameKind, Notes, SaidUtterance, Transcript};
+use crate::eval::calls::call;
+use crate::notes::{ExtractiveWriter, NameKind, Notes, Transcript};
 
-/// A call on Monday, 23 November 2026, 14:08 in London; an utterance each 10 s. Speakers: Ada Lovelace, Bob, Ruth.
+/// The notes of a [`call`]. Speakers: Ada Lovelace, Bob, Ruth.
 fn notes(said: &[(&str, &str)]) -> Notes {
     notes_with(said, &[])
 }
 
 fn notes_with(said: &[(&str, &str)], terms: &[&str]) -> Notes {
-    let utterances = said.iter().enumerate().map(|(i, (speaker, text))| SaidUtterance {
-        id: i as u64 + 1,
-        speaker: (*speaker).to_owned(),
-        start_ms: i as i64 * 10_000,
-        end_ms: i as i64 * 10_000 + 8000,
-        text: (*text).to_owned(),
-    });
-    ExtractiveWriter.write(&Transcript {
-        utterances: utterances.collect(),
-        started_ms: 1_795_442_880_000,
-        time_zone: "Europe/London".to_owned(),
-        terms: terms.iter().map(|t| (*t).to_owned()).collect(),
-    })
+    let terms = terms.iter().map(|t| (*t).to_owned()).collect();
+    ExtractiveWriter.write(&Transcript { terms, ..call(said) })
 }
 
 fn actions(notes: &Notes) -> Vec<(&str, &str, Option<Date>)> {
@@ -29,6 +19,31 @@ fn actions(notes: &Notes) -> Vec<(&str, &str, Option<Date>)> {
         .iter()
         .map(|a| (a.owner.as_deref().unwrap_or("-"), a.text.as_str(), a.due.as_ref().map(|d| d.date)))
         .collect()
+}
+
+#[test]
+fn the_same_decision_in_other_words_is_one_though_they_share_a_single_word() {
+    let decided = |said: &[(&str, &str)]| -> Vec<(String, Vec<u64>)> {
+        notes(said).decisions.into_iter().map(|d| (d.text, d.cites)).collect()
+    };
+    let ships = "We ship the release on Friday.".to_owned();
+    assert_eq!(
+        decided(&[
+            ("Bob", "We ship the release on Friday."),
+            ("Ruth", "The printer has paper again."),
+            ("Bob", "So we ship on Friday."),
+        ]),
+        [(ships.clone(), vec![1, 3])]
+    );
+    assert_eq!(
+        decided(&[("Bob", "We'll launch on Thursday."), ("Ruth", "Good, then we launch on Thursday.")]),
+        [("We'll launch on Thursday.".to_owned(), vec![1, 2])]
+    );
+    // Another day and the contrary are other decisions.
+    let two = decided(&[("Bob", "We ship the release on Friday."), ("Ruth", "And we ship on Monday.")]);
+    assert_eq!(two, [(ships.clone(), vec![1]), ("And we ship on Monday.".to_owned(), vec![2])]);
+    let denied = decided(&[("Bob", "We ship the release on Friday."), ("Ruth", "So we ship nothing on Friday.")]);
+    assert_eq!(denied.len(), 2, "{denied:?}");
 }
 
 #[test]
