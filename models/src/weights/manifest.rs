@@ -222,6 +222,8 @@ pub fn named(name: &str) -> Result<Weights, WeightsError> {
 #[cfg(test)]
 mod tests {
     use super::super::{DEFAULT_VAD, DEFAULT_WHISPER};
+    use sha2::{Digest as _, Sha256};
+
     use super::*;
 
     fn packages(source: &Source) -> bool {
@@ -245,6 +247,12 @@ mod tests {
                         let hex = pinned.sha256.bytes().all(|b| b.is_ascii_hexdigit() && !b.is_ascii_uppercase());
                         assert!(pinned.bytes > 0 && pinned.sha256.len() == 64 && hex, "{}", file.path);
                         assert!(file.sources.iter().any(packages), "{} needs the open internet", file.path);
+                        for source in &file.sources {
+                            if let Source::Text { text } = source {
+                                assert_eq!(pinned.sha256, hex::encode(Sha256::digest(text)), "{}", file.path);
+                                assert_eq!(pinned.bytes, text.len() as u64, "{}", file.path);
+                            }
+                        }
                     }
                     None => {
                         // What nobody pinned may come only from the hub, over HTTPS, under its owner's name.

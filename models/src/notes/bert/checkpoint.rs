@@ -38,6 +38,8 @@ pub(super) struct Generation {
     pub(super) length_penalty: f64,
     /// No run of so many tokens is written twice. 0: any may be.
     pub(super) no_repeat: i64,
+    /// By so much less likely is a token that was written already. 1: not at all.
+    pub(super) repetition_penalty: f64,
 }
 
 /// A checkpoint whose small files were read.
@@ -121,6 +123,7 @@ impl Generation {
             min_length: whole("min_length", 0).clamp(0, 64),
             length_penalty: wish("length_penalty").and_then(|v| v.as_f64()).filter(|p| *p > 0.0).unwrap_or(1.0),
             no_repeat: whole("no_repeat_ngram_size", 3).clamp(0, 10),
+            repetition_penalty: wish("repetition_penalty").and_then(|v| v.as_f64()).unwrap_or(1.0).clamp(1.0, 2.0),
         }
     }
 }
@@ -138,6 +141,7 @@ fn read_optional(path: &Path) -> Result<Value, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::weights::Source;
 
     const ANY: &[Architecture] = &[Architecture::Bart, Architecture::T5];
 
@@ -165,6 +169,18 @@ mod tests {
     }
 
     #[test]
+    fn the_title_model_of_the_manifest_is_asked_as_it_was_trained() {
+        let weights = crate::weights::named(crate::weights::TITLES).unwrap();
+        let file = weights.files.iter().find(|file| file.path.ends_with("config.json")).unwrap();
+        let Some(Source::Text { text }) = file.sources.first() else { panic!("{:?}", file.sources) };
+        let folder = folder(&[("config.json", text), ("spiece.model", ""), ("model.safetensors", "")]);
+        let checkpoint = Checkpoint::open(folder.path(), &[Architecture::T5]).unwrap();
+        assert_eq!(checkpoint.prefix, "summarize agent step: ");
+        let Generation { beams, no_repeat, length_penalty, repetition_penalty, .. } = checkpoint.generation;
+        assert_eq!((beams, no_repeat, length_penalty, repetition_penalty), (5, 2, 0.8, 1.3));
+    }
+
+    #[test]
     fn a_checkpoints_wishes_are_taken_from_where_they_stand_and_bounded() {
         let folder = folder(&[
             (
@@ -181,7 +197,14 @@ mod tests {
         assert_eq!(checkpoint.prefix, "summarize: ");
         assert_eq!(
             checkpoint.generation,
-            Generation { beams: 8, max_length: 20, min_length: 0, length_penalty: 2.0, no_repeat: 2 }
+            Generation {
+                beams: 8,
+                max_length: 20,
+                min_length: 0,
+                length_penalty: 2.0,
+                no_repeat: 2,
+                repetition_penalty: 1.0
+            }
         );
         assert!(checkpoint.weights.ends_with("model.safetensors"));
     }

@@ -86,6 +86,7 @@ impl Seq2Seq {
             do_sample: Some(false),
             length_penalty: Some(self.generation.length_penalty),
             no_repeat_ngram_size: Some(self.generation.no_repeat),
+            repetition_penalty: Some(self.generation.repetition_penalty),
             ..GenerateOptions::default()
         };
         let source = [source.as_str()];
@@ -174,7 +175,7 @@ fn generate_config(
         temperature: 1.0,
         top_k: 0,
         top_p: 1.0,
-        repetition_penalty: 1.0,
+        repetition_penalty: checkpoint.generation.repetition_penalty,
         length_penalty: checkpoint.generation.length_penalty,
         no_repeat_ngram_size: checkpoint.generation.no_repeat,
         num_return_sequences: 1,

@@ -7,25 +7,10 @@ use std::time::Duration;
 
 use super::tiny::{self, Dice, SPEAKERS};
 use super::*;
+use crate::eval::calls::{call, release_planning};
 use crate::notes::{
     Embed, ExtractiveWriter, NameKind, NoteTaker, NoteWriter, Notes, SaidUtterance, Transcript, WriteError,
 };
-
-fn call(said: &[(&str, &str)]) -> Transcript {
-    let utterances = said.iter().enumerate().map(|(i, (speaker, text))| SaidUtterance {
-        id: i as u64 + 1,
-        speaker: (*speaker).to_owned(),
-        start_ms: i as i64 * 10_000,
-        end_ms: i as i64 * 10_000 + 8000,
-        text: (*text).to_owned(),
-    });
-    Transcript {
-        utterances: utterances.collect(),
-        started_ms: 1_795_442_880_000,
-        time_zone: "Europe/London".to_owned(),
-        terms: Vec::new(),
-    }
-}
 
 /// Utterances of the tiny BART's language.
 fn nonsense(seed: u64, utterances: usize, words: usize) -> Transcript {
@@ -144,21 +129,62 @@ fn a_call_in_topics_gets_notes_by_bart_and_t5_together() {
     assert!((4..=8).contains(&notes.summary.len()) && copied(&notes, &whole) >= 0.7, "{:?}", notes.summary);
 }
 
-/// The model at hand was trained on steps of work in programs: what it makes of these calls is mostly refused, and a refused title
-/// must leave the quoted one.
+/// Calls of people who work on programs: what the model at hand was trained for.
+fn calls_about_programs() -> [Transcript; 3] {
+    [
+        call(&[
+            ("Sam", "The login page throws an error when the password has a space in it."),
+            ("Kim", "I found it, the login form trims the password before it is checked."),
+            ("Sam", "Can you fix the login bug today?"),
+            ("Kim", "Yes, I'll fix the login form and add a test for the password check."),
+        ]),
+        call(&[
+            ("Mia", "The build is red since Monday, the audit complains about old dependencies."),
+            ("Leo", "Then I'll update the dependencies and run the tests again."),
+            ("Mia", "Please update the lock file too, and write it into the changelog."),
+            ("Leo", "Sure, I'll update the lock file and the changelog."),
+        ]),
+        call(&[
+            ("Ann", "The parser has no unit tests for broken input."),
+            ("Ben", "I'll add unit tests for the parser, and then we clean up the error handling."),
+            ("Ann", "Good. The error messages of the parser should say which line is broken."),
+            ("Ben", "Okay, I'll add the line number to the error messages."),
+        ]),
+    ]
+}
+
+/// What a call gets by T5: its title, and whether the model wrote it. What it writes holds together whatever it is.
+fn titled(writer: &BertWriter, transcript: &Transcript) -> (String, bool) {
+    let part = writer.draw(transcript).unwrap();
+    let notes = writer.join(transcript, std::slice::from_ref(&part)).unwrap();
+    let quoted = ExtractiveWriter.write(transcript);
+    assert!(!notes.title.is_empty() && notes.title.split_whitespace().count() <= 12, "{}", notes.title);
+    assert_eq!(notes.actions, quoted.actions, "items are quoted, not written");
+    match notes.written_by.as_str() {
+        "t5" => {
+            let speakers: Vec<&str> = transcript.utterances.iter().map(|u| u.speaker.as_str()).collect();
+            assert!(!notes.title.split_whitespace().any(|word| speakers.contains(&word)), "{}", notes.title);
+        }
+        by => assert_eq!((by, &notes.title), ("extractive", &quoted.title), "a title that was not said is not shown"),
+    }
+    assert_eq!(writer.join(transcript, &[part]).unwrap(), notes, "the same call gets the same title");
+    (notes.title, notes.written_by == "t5")
+}
+
 #[test]
-fn a_title_by_t5_holds_what_was_said_or_is_not_shown() {
+fn t5_writes_titles_of_calls_like_those_that_it_was_trained_on() {
     let writer = writer(&BertConfig { title_dir: Some(fetched("t5-title")), ..BertConfig::default() });
     assert_eq!(writer.name(), "t5");
+    let titles = calls_about_programs().map(|transcript| titled(&writer, &transcript));
+    let written = titles.iter().filter(|(_, written)| *written).count();
+    assert!(written >= 1, "none of {titles:?} was written");
+}
+
+#[test]
+fn a_title_by_t5_of_any_other_call_holds_what_was_said_or_is_not_shown() {
+    let writer = writer(&BertConfig { title_dir: Some(fetched("t5-title")), ..BertConfig::default() });
     let calls = [
-        call(&[
-            ("Bob", "Hi everyone, can you hear me?"),
-            ("Ada", "Yes, hello Bob."),
-            ("Bob", "We ship the release on Friday if the mock-ups are there."),
-            ("Ada", "The mock-ups are nearly done. I'll send the mock-ups by Thursday, end of day."),
-            ("Bob", "What about the budget for the release?"),
-            ("Ada", "The budget is with the CFO. We need to ask the CFO about the budget."),
-        ]),
+        release_planning(),
         call(&[
             ("Sam", "The login page throws an error since the last deployment."),
             ("Kim", "I looked at the logs, the database connection pool is exhausted."),
@@ -173,21 +199,7 @@ fn a_title_by_t5_holds_what_was_said_or_is_not_shown() {
         ]),
     ];
     for transcript in &calls {
-        let part = writer.draw(transcript).unwrap();
-        let notes = writer.join(transcript, std::slice::from_ref(&part)).unwrap();
-        let quoted = ExtractiveWriter.write(transcript);
-        assert!(!notes.title.is_empty() && notes.title.split_whitespace().count() <= 12, "{}", notes.title);
-        assert_eq!(notes.actions, quoted.actions, "items are quoted, not written");
-        match notes.written_by.as_str() {
-            "t5" => {
-                let speakers: Vec<&str> = transcript.utterances.iter().map(|u| u.speaker.as_str()).collect();
-                assert!(!notes.title.split_whitespace().any(|word| speakers.contains(&word)), "{}", notes.title);
-            }
-            by => {
-                assert_eq!((by, &notes.title), ("extractive", &quoted.title), "a title that was not said is not shown");
-            }
-        }
-        assert_eq!(writer.join(transcript, &[part]).unwrap(), notes, "the same call gets the same title");
+        titled(&writer, transcript);
     }
 }
 
