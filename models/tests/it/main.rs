@@ -10,6 +10,7 @@ mod llm;
 mod losses;
 mod nothing_said;
 mod overload;
+mod promises;
 mod real_servers;
 mod recordings;
 mod scripted;
