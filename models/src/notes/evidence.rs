@@ -377,7 +377,7 @@ const REPORTING: &[&str] = &[
 ];
 
 /// The words of an utterance up to where it speaks to the machine: what was said to make notes is no evidence for them.
-fn without_orders(text: &str) -> &str {
+pub(super) fn without_orders(text: &str) -> &str {
     let order = split(text).into_iter().find(|sentence| is_to_the_machine(sentence));
     let from = order.map(|sentence| sentence.as_ptr() as usize - text.as_ptr() as usize);
     &text[..from.unwrap_or(text.len())]

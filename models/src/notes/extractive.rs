@@ -116,9 +116,10 @@ fn write(transcript: &Transcript, vectors: Option<&[Vec<f32>]>, name: &str) -> N
     notes
 }
 
-/// Which topic each utterance is of.
+/// Which topic each utterance is of. What was said to the machine parts no topics.
 fn topics_of(transcript: &Transcript) -> HashMap<u64, usize> {
-    let mut order: Vec<&SaidUtterance> = transcript.utterances.iter().collect();
+    let mut order: Vec<&SaidUtterance> =
+        transcript.utterances.iter().filter(|u| !evidence::without_orders(&u.text).is_empty()).collect();
     order.sort_by_key(|u| (u.start_ms, u.id));
     let segments = topics::segments(&order);
     let numbered = segments.into_iter().enumerate();

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use super::SaidUtterance;
+use super::evidence::without_orders;
 use super::roots::stem;
 use super::sentences::{is_stop_word, words};
 
@@ -29,7 +30,7 @@ pub(super) struct Unit {
 
 impl Unit {
     pub(super) fn new(utterance: &SaidUtterance, vector: Option<Vec<f32>>) -> Self {
-        let all = words(&utterance.text);
+        let all = words(without_orders(&utterance.text));
         let mut stems: HashMap<String, f32> = HashMap::new();
         for word in all.iter().filter(|w| !is_stop_word(w)) {
             *stems.entry(stem(word)).or_default() += 1.0;
