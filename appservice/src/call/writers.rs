@@ -9,7 +9,7 @@ use models::notes::{
     llm::{LlmConfig, LlmWriter},
 };
 
-use crate::config::{Config, ConfigError, Writer};
+use crate::config::{ConfigError, Notes, Writer};
 
 /// Folder of the sentence embedder in the weights folder.
 const MINILM: &str = "minilm";
@@ -36,24 +36,24 @@ impl Writers {
     /// What the configuration asks for and what is there; what is missing is logged, and the next one writes. `weights`: the
     /// folder of weights.
     #[must_use]
-    pub fn load(config: &Config, weights: &Path) -> Self {
+    pub fn load(notes: &Notes, weights: &Path) -> Self {
         let mut list: Vec<Arc<dyn NoteWriter>> = Vec::new();
-        if let Some(llm) = llm(config) {
+        if let Some(llm) = llm(notes) {
             match llm {
                 Ok(writer) => list.push(Arc::new(writer)),
                 Err(error) => tracing::error!(%error, "the language model cannot write notes"),
             }
         }
-        let checkpoints = checkpoints(config, weights);
-        let wanted = config.notes.writer == Writer::Bert;
-        if wanted || (config.notes.writer != Writer::Extractive && bert::BUILT_IN && !checkpoints.is_empty()) {
+        let checkpoints = checkpoints(notes, weights);
+        let wanted = notes.writer == Writer::Bert;
+        if wanted || (notes.writer != Writer::Extractive && bert::BUILT_IN && !checkpoints.is_empty()) {
             match BertWriter::load(&checkpoints) {
                 Ok(writer) => list.push(Arc::new(writer)),
                 Err(error) if wanted => tracing::error!(%error, "BART and T5 cannot write notes"),
                 Err(error) => tracing::warn!(%error, "BART and T5 cannot write notes"),
             }
         }
-        let writers = Self { list, embed: embedder(config, &checkpoints, weights) };
+        let writers = Self { list, embed: embedder(notes, &checkpoints, weights) };
         tracing::info!(first = writers.name(), writers = writers.list.len() + 1, "who writes notes");
         writers
     }
@@ -67,7 +67,12 @@ impl Writers {
     /// Takes notes of a call that began at `started`.
     #[must_use]
     pub fn taker(&self, started: UnixMillis, time_zone: &str, terms: Vec<String>) -> NoteTaker {
-        let taker = NoteTaker::new(self.list.clone(), unix_ms(started), time_zone.to_owned(), terms);
+        self.taker_at(unix_ms(started), time_zone, terms)
+    }
+
+    /// The same of what was recorded at any time, also before 1970: Unix time in ms.
+    pub(crate) fn taker_at(&self, started_ms: i64, time_zone: &str, terms: Vec<String>) -> NoteTaker {
+        let taker = NoteTaker::new(self.list.clone(), started_ms, time_zone.to_owned(), terms);
         match &self.embed {
             Some(embed) => taker.with_embedder(Arc::clone(embed)),
             None => taker,
@@ -88,8 +93,8 @@ impl Writers {
 }
 
 /// The language model, where one is to write.
-pub(crate) fn llm(config: &Config) -> Option<Result<LlmWriter, LlmError>> {
-    let endpoint = config.notes.llm()?;
+pub(crate) fn llm(notes: &Notes) -> Option<Result<LlmWriter, LlmError>> {
+    let endpoint = notes.llm()?;
     let made = || {
         let mut settings = LlmConfig::new(&endpoint.url, &endpoint.model);
         settings.api_key = endpoint.read_key()?;
@@ -102,8 +107,8 @@ pub(crate) fn llm(config: &Config) -> Option<Result<LlmWriter, LlmError>> {
 }
 
 /// The checkpoints that are configured, and those that lie in the weights folder.
-pub(crate) fn checkpoints(config: &Config, weights: &Path) -> BertConfig {
-    let named = &config.notes.bert;
+pub(crate) fn checkpoints(notes: &Notes, weights: &Path) -> BertConfig {
+    let named = &notes.bert;
     let mut checkpoints = BertConfig {
         summary_dir: named.summary_dir.clone(),
         title_dir: named.title_dir.clone(),
@@ -117,9 +122,9 @@ pub(crate) fn checkpoints(config: &Config, weights: &Path) -> BertConfig {
 }
 
 /// Tells topics apart by sense, where it is built in and its weights are there.
-fn embedder(config: &Config, checkpoints: &BertConfig, weights: &Path) -> Option<Arc<dyn Embed>> {
+fn embedder(notes: &Notes, checkpoints: &BertConfig, weights: &Path) -> Option<Arc<dyn Embed>> {
     let folder = weights.join(MINILM);
-    if !bert::BUILT_IN || config.notes.writer == Writer::Extractive || !folder.join("config.json").is_file() {
+    if !bert::BUILT_IN || notes.writer == Writer::Extractive || !folder.join("config.json").is_file() {
         return None;
     }
     match MiniLm::load(&folder, checkpoints.threads, checkpoints.niceness) {
@@ -138,13 +143,14 @@ fn unix_ms(at: UnixMillis) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Config;
 
-    fn config(notes: &str) -> Config {
+    fn config(notes: &str) -> Notes {
         let text = format!(
             "homeserver: {{ url: 'http://a', server_name: hs.test }}\n\
              livekit: {{ url: 'ws://a', api_key: k, secret: 0123456789abcdef0123456789abcdef }}\nnotes: {notes}"
         );
-        Config::parse(Path::new("test.yaml"), &text, []).unwrap()
+        Config::parse(Path::new("test.yaml"), &text, []).unwrap().notes
     }
 
     #[test]

@@ -152,7 +152,7 @@ fn speech(config: &Config, found: &mut Findings) {
 }
 
 fn notes(config: &Config, found: &mut Findings) {
-    match writers::llm(config) {
+    match writers::llm(&config.notes) {
         None => {}
         Some(Err(error)) => found.bad("notes.llm", error.to_string(), "mend the key that is named"),
         Some(Ok(llm)) => match llm.check() {
@@ -164,7 +164,7 @@ fn notes(config: &Config, found: &mut Findings) {
             ),
         },
     }
-    let checkpoints = writers::checkpoints(config, &weights_folder(config));
+    let checkpoints = writers::checkpoints(&config.notes, &weights_folder(config));
     let wanted = config.notes.writer == Writer::Bert;
     if config.notes.writer == Writer::Extractive || (!wanted && (!bert::BUILT_IN || checkpoints.is_empty())) {
         return;

@@ -74,7 +74,7 @@ async fn start(config: Config) -> anyhow::Result<()> {
         tells_voices: false,
         notary: Arc::new(Notary {
             archive: archive.clone(),
-            writers: Writers::load(&config, &weights_folder(&config)),
+            writers: Writers::load(&config.notes, &weights_folder(&config)),
             patience: NOTES_WITHIN,
             metrics: metrics.clone(),
             bot: matrix.bot().user_id().to_owned(),

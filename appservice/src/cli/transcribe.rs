@@ -13,6 +13,7 @@ use models::notes::NoteTaker;
 use models::weights::{self, DEFAULT_VAD, DEFAULT_WHISPER, MULTILINGUAL_WHISPER};
 
 use super::{Exit, complain, weights::Folder, weights::Place};
+use crate::{call::Writers, config};
 
 /// What a transcript is written as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -49,7 +50,8 @@ pub(super) struct Arguments {
     /// Each channel of a file is a party of its own.
     #[arg(long)]
     channels: bool,
-    /// Take notes too: summary, decisions, actions, questions.
+    /// Take notes too: summary, decisions, actions, questions. Written by whom the configuration names (`notes.writer`), else
+    /// by what is here; the last line of the notes says who it was.
     #[arg(long)]
     notes: bool,
     /// Names and terms that may be said, with commas, the most important first.
@@ -61,11 +63,12 @@ pub(super) struct Arguments {
     /// The spoken language as in `en`; without it the model finds out.
     #[arg(long)]
     language: Option<String>,
-    /// When the recording was made, as in 2026-11-20T14:00: "on Thursday" is understood by it. Default: the first file's
-    /// time of change.
-    #[arg(long, value_name = "TIME")]
+    /// When the recording was made, as in 2026-11-20 or 2026-11-20T14:00: "on Thursday" is understood by it. Default: the
+    /// first file's time of change.
+    #[arg(long, visible_alias = "date", value_name = "TIME")]
     started: Option<String>,
-    /// The time zone in which people spoke, as in Europe/Berlin. Default: this machine's.
+    /// The time zone in which people spoke, as in Europe/Berlin. Default: the configuration's `notes.time_zone`; without a
+    /// configuration this machine's.
     #[arg(long, value_name = "ZONE")]
     time_zone: Option<String>,
     #[command(flatten)]
@@ -126,7 +129,7 @@ fn prepare(arguments: &Arguments, place: &Place) -> Result<Prepared, String> {
         several_voices: false,
         channels_apart: arguments.channels,
     };
-    let notes = if arguments.notes { Some(note_taker(arguments, &options.terms)?) } else { None };
+    let notes = if arguments.notes { Some(note_taker(arguments, place, &options.terms)?) } else { None };
     Ok((recordings.collect(), formats, options, notes))
 }
 
@@ -172,8 +175,9 @@ fn recogniser(arguments: &Arguments, place: &Place) -> Result<TranscriberConfig,
     Ok(config)
 }
 
-fn note_taker(arguments: &Arguments, terms: &[String]) -> Result<NoteTaker, String> {
-    let zone = match &arguments.time_zone {
+fn note_taker(arguments: &Arguments, place: &Place, terms: &[String]) -> Result<NoteTaker, String> {
+    let configured = place.notes.as_ref().map(|notes| &notes.time_zone);
+    let zone = match arguments.time_zone.as_ref().or(configured) {
         Some(name) => jiff::tz::TimeZone::get(name)
             .map_err(|_| format!("{name:?} is no time zone; write it as in Europe/Berlin"))?,
         None => jiff::tz::TimeZone::system(),
@@ -182,8 +186,12 @@ fn note_taker(arguments: &Arguments, terms: &[String]) -> Result<NoteTaker, Stri
         Some(text) => moment(text, &zone)?,
         None => arguments.files.first().and_then(|path| changed_ms(path)).unwrap_or(0),
     };
-    let name = zone.iana_name().unwrap_or("UTC").to_owned();
-    Ok(NoteTaker::new(Vec::new(), started_ms, name, terms.to_vec()))
+    let notes = place.notes.clone().unwrap_or_default();
+    for host in config::seen_by(&config::Transcription::default(), &notes) {
+        complain(&format!("the notes are written by a language model on {host}, which sees what was said"));
+    }
+    let writers = Writers::load(&notes, &place.folder);
+    Ok(writers.taker_at(started_ms, zone.iana_name().unwrap_or("UTC"), terms.to_vec()))
 }
 
 /// Unix time in ms of a moment with an offset, or of a time or a day in a zone.
@@ -273,7 +281,11 @@ fn show(bar: &ProgressBar, progress: Progress) {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{BufRead as _, BufReader, Read as _};
+    use std::net::{TcpListener, TcpStream};
+
     use clap::Parser as _;
+    use models::eval::calls::release_planning;
 
     use super::*;
 
@@ -298,7 +310,7 @@ mod tests {
     #[test]
     fn names_must_fit_the_files_and_languages_the_model() {
         let folder = tempfile::tempdir().unwrap();
-        let place = Place { folder: folder.path().to_owned(), model: Some("base.en".to_owned()) };
+        let place = Place { folder: folder.path().to_owned(), model: Some("base.en".to_owned()), notes: None };
         let error = prepare(&parsed("a.wav b.wav --name Ada"), &place).err().unwrap();
         assert!(error.contains("1 names for 2 files"), "{error}");
         let error = prepare(&parsed("a.wav --language de --model base.en"), &place).err().unwrap();
@@ -313,6 +325,100 @@ mod tests {
         assert_eq!(moment("2026-11-20T13:00:00Z", &berlin), moment("2026-11-20T14:00", &berlin));
         assert!(moment("2026-11-20", &berlin).is_ok());
         assert!(moment("yesterday", &berlin).is_err());
+    }
+
+    /// A configuration whose notes are so.
+    fn place(folder: &Path, notes: &str) -> Place {
+        let text = format!(
+            "homeserver: {{ url: 'http://a', server_name: hs.test }}\n\
+             livekit: {{ url: 'ws://a', api_key: k, secret: 0123456789abcdef0123456789abcdef }}\nnotes: {notes}"
+        );
+        let config = config::Config::parse(Path::new("test.yaml"), &text, []).unwrap();
+        Place { folder: folder.to_owned(), model: None, notes: Some(config.notes) }
+    }
+
+    #[test]
+    fn days_are_understood_by_the_call_s_date_and_zone_as_told_or_configured_or_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let recording = folder.path().join("talk.wav");
+        let changed = UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+        fs::File::create(&recording).unwrap().set_modified(changed).unwrap();
+        let taken = |more: &str, place: &Place| {
+            let mut arguments = parsed(&format!("talk.wav --notes{more}"));
+            arguments.files = vec![recording.clone()];
+            let taker = note_taker(&arguments, place, &["Roomtone".to_owned()])?;
+            let transcript = taker.transcript();
+            assert_eq!(transcript.terms, ["Roomtone"]);
+            Ok::<_, String>((transcript.started_ms, transcript.time_zone.clone()))
+        };
+        let berlin = place(folder.path(), "{ time_zone: Europe/Berlin }");
+        assert_eq!(taken("", &berlin).unwrap(), (1_700_000_000_000, "Europe/Berlin".to_owned()));
+        let told = taken(" --date 2026-11-20 --time-zone America/New_York", &berlin).unwrap();
+        let midnight: jiff::Timestamp = "2026-11-20T00:00:00-05:00".parse().unwrap();
+        assert_eq!(told, (midnight.as_millisecond(), "America/New_York".to_owned()));
+        let before_1970 = taken(" --started 1965-06-01T12:00:00Z", &berlin).unwrap();
+        assert!(before_1970.0 < 0, "{before_1970:?}");
+        let none = Place { folder: folder.path().to_owned(), model: None, notes: None };
+        assert_eq!(taken(" --time-zone UTC", &none).unwrap().1, "UTC");
+        assert!(taken(" --time-zone Mars/Base", &none).unwrap_err().contains("Europe/Berlin"));
+        assert!(taken(" --date soon", &none).unwrap_err().contains("2026-11-20"));
+    }
+
+    /// Answers one request in the manner of a language model's server. False: it was told to stop.
+    fn answer(connection: TcpStream) -> bool {
+        let mut reader = BufReader::new(connection);
+        let (mut line, mut length) = (String::new(), 0);
+        while reader.read_line(&mut line).unwrap() > 2 {
+            if line == "stop\r\n" {
+                return false;
+            }
+            let header = line.to_ascii_lowercase();
+            length = header.strip_prefix("content-length:").map_or(length, |n| n.trim().parse().unwrap());
+            line.clear();
+        }
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body).unwrap();
+        let notes = serde_json::json!({
+            "title": "Release on Friday",
+            "summary": [{"text": "The release ships on Friday if the mock-ups are there.", "cites": [3]}],
+            "decisions": [], "actions": [], "questions": [], "deadlines": [], "next_meeting": null, "names": [],
+        });
+        let message = serde_json::json!({"role": "assistant", "content": notes.to_string()});
+        let choice = serde_json::json!({"index": 0, "message": message, "finish_reason": "stop"});
+        let answer = serde_json::json!({"object": "chat.completion", "choices": [choice]}).to_string();
+        let length = answer.len();
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close";
+        write!(reader.get_mut(), "{head}\r\nContent-Length: {length}\r\n\r\n{answer}").unwrap();
+        true
+    }
+
+    #[test]
+    fn the_configured_model_writes_the_notes_and_they_say_so() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = std::thread::spawn(move || while answer(listener.accept().unwrap().0) {});
+        let folder = tempfile::tempdir().unwrap();
+        let written = |notes: &str| {
+            let arguments = parsed("talk.wav --notes --started 2026-11-23T14:08 --time-zone Europe/London");
+            let mut taker = note_taker(&arguments, &place(folder.path(), notes), &[]).unwrap();
+            release_planning().utterances.into_iter().for_each(|said| taker.add(said));
+            while taker.work() {}
+            let mut transcription = Transcription::default();
+            transcription.notes = Some(taker.finish(None));
+            transcription.to_markdown()
+        };
+        let llm = format!("llm: {{ url: 'http://{address}/v1', model: tiny }}");
+        let by_model = written(&format!("{{ {llm} }}"));
+        assert!(
+            by_model.contains("# Release on Friday\n") && by_model.contains("*Notes written by llm tiny*"),
+            "{by_model}"
+        );
+        let quoted = written(&format!("{{ writer: extractive, {llm} }}"));
+        assert!(quoted.contains("*Notes written by extractive*") && quoted.contains("due 2026-11-26"), "{quoted}");
+        TcpStream::connect(address).unwrap().write_all(b"stop\r\n").unwrap();
+        server.join().unwrap();
+        let by_none = written(&format!("{{ {llm} }}"));
+        assert!(by_none.contains("*Notes written by extractive*"), "{by_none}");
     }
 
     #[test]

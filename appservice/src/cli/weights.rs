@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use models::weights::{self, DEFAULT_VAD, MULTILINGUAL_WHISPER, Progress, Weights};
 
 use super::{Exit, complain, say};
-use crate::config::Config;
+use crate::config::{Config, Notes};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Action {
@@ -47,6 +47,8 @@ pub(super) struct Place {
     pub(super) folder: PathBuf,
     /// `None` where no configuration is there.
     pub(super) model: Option<String>,
+    /// How notes are to be written. `None` where no configuration is there.
+    pub(super) notes: Option<Notes>,
 }
 
 impl Folder {
@@ -58,13 +60,14 @@ impl Folder {
         };
         let Some(path) = config else {
             let folder = self.folder.clone().unwrap_or_else(weights::default_folder);
-            return Ok(Place { folder, model: None });
+            return Ok(Place { folder, model: None, notes: None });
         };
         let config =
             Config::load(path).map_err(|error| format!("{error}\nTo do without it, name the folder with --folder."))?;
         let model = Some(config.transcription.model().to_owned());
         let configured = self.folder.clone().or(config.transcription.models_dir);
-        Ok(Place { folder: configured.unwrap_or_else(weights::default_folder), model })
+        let folder = configured.unwrap_or_else(weights::default_folder);
+        Ok(Place { folder, model, notes: Some(config.notes) })
     }
 }
 
