@@ -54,7 +54,10 @@ impl Outbox {
                                 continue;
                             }
                         }
-                        Err(error) => tracing::error!(%error, "a lane of the outbox panicked: this is a bug"),
+                        // The error would quote the panic's message; where it was is in the log.
+                        Err(error) => {
+                            tracing::error!(task = %error.id(), "a lane of the outbox panicked: this is a bug");
+                        }
                     }
                 }
             }

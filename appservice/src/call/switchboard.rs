@@ -138,10 +138,11 @@ impl Switchboard {
                 },
                 Some(ended) = self.calls.join_next(), if !self.calls.is_empty() => match ended {
                     Ok(room) => self.call_is_closing(&room).await,
-                    Err(error) => tracing::error!(%error, "a call panicked: this is a bug"),
+                    // The error would quote the panic's message, and that what was said; where it was is in the log.
+                    Err(error) => tracing::error!(task = %error.id(), "a call panicked: this is a bug"),
                 },
                 Some(made) = self.making.join_next(), if !self.making.is_empty() => if let Err(error) = made {
-                    tracing::error!(%error, "making notes again panicked: this is a bug");
+                    tracing::error!(task = %error.id(), "making notes again panicked: this is a bug");
                 },
                 Some(Ok(room)) = self.closing.join_next(), if !self.closing.is_empty() => self.call_is_closing(&room).await,
                 _ = reminders.tick(), if self.house.config.notes.reminders => {

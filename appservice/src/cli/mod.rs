@@ -2,6 +2,7 @@
 
 mod check;
 mod log;
+mod panics;
 mod run;
 mod transcribe;
 mod weights;
@@ -83,6 +84,7 @@ impl Cli {
     #[must_use]
     pub fn run(self) -> ExitCode {
         log::start(matches!(self.command, Command::Run(_)));
+        panics::keep_private();
         match self.command {
             Command::Run(settings) => with_config(&settings, |config| block_on(run::run(config))),
             Command::Registration { settings, force } => with_config(&settings, |config| registration(&config, force)),
