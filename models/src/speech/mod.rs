@@ -4,7 +4,8 @@
 //! windows (sans-IO), [`listen`] joins the two for one party, [`schedule`] decides who is decoded next (sans-IO),
 //! [`backend`] is Whisper or what stands in its place, [`guard`] throws invented text away, [`recognise`] asks both,
 //! [`timing`] says when each word was said, [`agreement`] what of a caption is certain, [`language`] what a party speaks,
-//! [`terms`] what it may say, and [`transcriber`] runs all of it on threads.
+//! [`terms`] what it may say, and [`transcriber`] runs all of it on threads. Of a line that several people share,
+//! [`shared_line`] keeps what waits for their voices (sans-IO), and [`voices`] says who said which words (sans-IO).
 
 pub mod agreement;
 pub mod backend;
@@ -14,16 +15,20 @@ pub mod language;
 pub mod listen;
 pub mod recognise;
 pub mod schedule;
+pub mod shared_line;
 pub mod silero;
 pub mod terms;
 pub mod timing;
 mod transcriber;
+pub mod voices;
 
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use zeroize::Zeroizing;
+
+use crate::speakers::SpeakerModels;
 
 pub use transcriber::{PartyEar, Transcriber, TranscriberStats};
 
@@ -43,6 +48,10 @@ pub struct TranscriberConfig {
     pub backend: Option<Arc<dyn backend::Backend>>,
     /// Silero voice activity weights in ggml format (`ggml-silero-v6.2.0.bin`).
     pub vad: PathBuf,
+    /// The networks that tell apart people who share a line ([`EarOptions::several_voices`]); `None` (the default): nobody is
+    /// told apart. They are some 33 MB of weights and take a second to load, so the caller does it once, and hears at once
+    /// what is wrong with them ([`crate::speakers::SpeakerError`]).
+    pub speakers: Option<Arc<SpeakerModels>>,
     /// Two-letter language code (`en`) of parties whose ear names none. `None` (the default): found out for each party as
     /// it speaks, by multilingual weights; English-only weights always take English.
     pub language: Option<String>,
@@ -52,7 +61,8 @@ pub struct TranscriberConfig {
     /// Compute threads inside one decode. Default 1. They wait for one another in busy loops: where cores are shared with
     /// others, two are slower than one by a factor of ten and more.
     pub threads_per_worker: usize,
-    /// Unix niceness of all our threads, 0 to 19. Default 5: media threads of the same process go first.
+    /// Unix niceness of all our threads, 0 to 19. Default 5: media threads of the same process go first. Telling voices apart
+    /// comes after all else, 5 lower.
     pub niceness: i32,
     /// How much sound per party may wait for voice activity, in ms. Default 30 000. More is dropped (the newest) and counted.
     pub inbox_ms: u32,
@@ -71,6 +81,7 @@ impl TranscriberConfig {
             whisper: whisper.into(),
             backend: None,
             vad: vad.into(),
+            speakers: None,
             language: None,
             workers: cores.clamp(1, 4),
             threads_per_worker: 1,
@@ -159,7 +170,10 @@ pub struct EarOptions {
     pub language: Option<String>,
     /// Names and terms that may be said (room name, names of parties, the room's glossary), most important first.
     pub terms: Vec<String>,
-    /// Several people share this line: tell them apart ([`Utterance::voice`]). Default false.
+    /// Several people share this line: tell them apart ([`Utterance::voice`]). An utterance is then given out in stretches of
+    /// one voice each, some 0.4 s behind its end at the earliest; no captions are given, since it is not known yet who speaks.
+    /// What the voices are known by begins with the ear and is wiped when it has finished, is dropped, or is discarded: then
+    /// voices are counted from [`Voice`] 0 again. Without [`TranscriberConfig::speakers`] it changes nothing. Default false.
     pub several_voices: bool,
     /// The sound comes from a recording, faster or slower than it was spoken: a pause between pushes is none in the speech.
     /// Default false.
@@ -231,7 +245,8 @@ pub struct Utterance {
     pub words: Vec<Word>,
     /// Two-letter code of the language in which it was said, where the recogniser tells it.
     pub language: Option<String>,
-    /// Which of several people on one line, where that was asked for ([`EarOptions::several_voices`]) and could be told.
+    /// Which of several people on one line, where that was asked for ([`EarOptions::several_voices`]) and could be told:
+    /// `None` of somebody who has said too little so far, and where telling voices apart had fallen behind.
     pub voice: Option<Voice>,
     /// Who saw the words, for "Written by": short and stable (`whisper base.en`).
     pub recogniser: Arc<str>,

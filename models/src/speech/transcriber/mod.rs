@@ -1,10 +1,12 @@
-//! The threads around the cores: one that listens for all parties ([`hear`]), and workers that decode ([`work`]).
+//! The threads around the cores: one that listens for all parties ([`hear`]), workers that decode ([`work`]), and one that
+//! tells people on shared lines apart ([`tell`]).
 //!
 //! All state that threads share is behind one mutex, held only to move things; sound is analysed and decoded outside it.
 //! What leaves ([`Recognised`]) is put into the channel under that mutex, so that nothing of a party comes after
 //! [`PartyEar::discard`] has returned.
 
 mod hear;
+mod tell;
 mod work;
 
 use std::collections::{HashMap, VecDeque};
@@ -20,14 +22,17 @@ use super::backend::whisper::{Whisper, knows_language};
 use super::backend::{Backend, Worker};
 use super::language::LanguageSense;
 use super::schedule::{EarId, Schedule};
+use super::shared_line::SharedLine;
 use super::silero::Silero;
-use super::{EarOptions, ModelError, PartyKey, Recognised, TranscriberConfig, terms};
+use super::{EarOptions, ModelError, PartyKey, Recognised, TranscriberConfig, Utterance, terms};
 use work::Seen;
 
 /// How many results may wait for the receiver; then workers wait for it.
 const RESULTS: usize = 256;
 /// How long a thread waits before it tries a full channel again.
 const FULL_PAUSE: Duration = Duration::from_millis(20);
+/// By so much telling voices apart is nicer than finding words.
+const BEHIND_WORDS: i32 = 5;
 
 /// Recognises the speech of any number of parties. Cheap to clone; the threads end when the last clone and the last ear
 /// are gone, or when the receiver is dropped.
@@ -82,6 +87,13 @@ pub struct TranscriberStats {
     pub guesses: u64,
     /// Of these, those whose words could be given out at once.
     pub guesses_used: u64,
+    /// Lines whose voices are kept in memory now, to tell people on them apart.
+    pub shared_lines: usize,
+    /// Sound of such lines that was not looked at for voices, because that had fallen behind, in ms. Its words were recognised
+    /// all the same.
+    pub voices_lost_ms: u64,
+    /// Utterances that were given out without a voice for that reason.
+    pub voices_untold: u64,
 }
 
 /// Ends the threads when the last user goes.
@@ -90,8 +102,7 @@ struct Handle(Arc<Shared>);
 impl Drop for Handle {
     fn drop(&mut self) {
         self.0.lock().stopping = true;
-        self.0.listen.notify_all();
-        self.0.work.notify_all();
+        self.0.wake_all();
     }
 }
 
@@ -101,6 +112,10 @@ struct Shared {
     listen: Condvar,
     /// A worker has something to do.
     work: Condvar,
+    /// Who tells voices apart has something to do.
+    tell: Condvar,
+    /// Whether somebody does.
+    tells_voices: bool,
     results: mpsc::Sender<Recognised>,
     inbox_samples: usize,
     backend: Arc<dyn Backend>,
@@ -126,6 +141,8 @@ struct Ear {
     prompt: Arc<str>,
     sense: LanguageSense,
     agreement: Agreement,
+    /// Where several people share it, and are told apart.
+    line: Option<SharedLine<Utterance>>,
     inbox: VecDeque<(i64, Zeroizing<Vec<i16>>)>,
     inbox_samples: usize,
     lost_samples: u64,
@@ -140,6 +157,12 @@ struct Ear {
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wake_all(&self) {
+        self.listen.notify_all();
+        self.work.notify_all();
+        self.tell.notify_all();
     }
 
     /// The schedule's clock.
@@ -167,8 +190,7 @@ impl Shared {
                 Err(mpsc::error::TrySendError::Full(back)) => result = back,
                 Err(mpsc::error::TrySendError::Closed(_)) => {
                     state.stopping = true;
-                    self.listen.notify_all();
-                    self.work.notify_all();
+                    self.wake_all();
                     return None;
                 }
             }
@@ -180,12 +202,14 @@ impl Shared {
 
     /// Says Finished if this ear has nothing more to come.
     fn finish_if_done<'a>(&'a self, mut state: MutexGuard<'a, State>, id: EarId) -> Option<MutexGuard<'a, State>> {
-        let done = state.ears.get(&id).is_some_and(|ear| ear.finishing && ear.heard_all) && !state.schedule.pending(id);
-        if !done {
+        let over = |ear: &Ear| ear.finishing && ear.heard_all && ear.line.as_ref().is_none_or(|line| !line.holds());
+        if !state.ears.get(&id).is_some_and(over) || state.schedule.pending(id) {
             return Some(state);
         }
         state.schedule.forget(id);
         let Some(ear) = state.ears.remove(&id) else { return Some(state) };
+        // Its voices are forgotten.
+        self.tell.notify_one();
         self.send(state, Recognised::Finished { party: ear.party }, |_| true)
     }
 }
@@ -217,6 +241,8 @@ impl Transcriber {
             }),
             listen: Condvar::new(),
             work: Condvar::new(),
+            tell: Condvar::new(),
+            tells_voices: config.speakers.is_some(),
             results,
             inbox_samples: config.inbox_ms as usize * 16,
             recogniser: backend.name().into(),
@@ -226,7 +252,7 @@ impl Transcriber {
         });
         let handle = Arc::new(Handle(Arc::clone(&shared)));
         let niceness = config.niceness.clamp(0, 19);
-        let spawn = |name: String, body: Box<dyn FnOnce() + Send>| {
+        let spawn = |name: String, niceness: i32, body: Box<dyn FnOnce() + Send>| {
             let run = move || {
                 yield_to_others(niceness);
                 body();
@@ -235,10 +261,15 @@ impl Transcriber {
         };
         let endpoint = config.endpoint.clone();
         let listening = Arc::clone(&shared);
-        spawn("ear".to_owned(), Box::new(move || hear::listen(&listening, &silero, &endpoint)))?;
+        spawn("ear".to_owned(), niceness, Box::new(move || hear::listen(&listening, &silero, &endpoint)))?;
         for (number, worker) in workers.into_iter().enumerate() {
             let working = Arc::clone(&shared);
-            spawn(format!("words-{number}"), Box::new(move || work::work(&working, worker)))?;
+            spawn(format!("words-{number}"), niceness, Box::new(move || work::work(&working, worker)))?;
+        }
+        if let Some(models) = config.speakers.clone() {
+            let telling = Arc::clone(&shared);
+            let last = (niceness + BEHIND_WORDS).min(19);
+            spawn("voices".to_owned(), last, Box::new(move || tell::tell(&telling, &models)))?;
         }
         info!(
             recogniser = &*shared.recogniser,
@@ -260,8 +291,13 @@ impl Transcriber {
     pub fn open_with(&self, party: PartyKey, options: EarOptions) -> PartyEar {
         let language = options.language.filter(|code| knows_language(code));
         let prompt = terms::prompt(&options.terms).into();
-        let options = Arc::new(EarOptions { language, ..options });
-        let mut state = self.handle.0.lock();
+        let shared = &self.handle.0;
+        let several_voices = options.several_voices && shared.tells_voices;
+        // Who speaks now is known when it is over.
+        let captions = options.captions && !several_voices;
+        let line = several_voices.then(|| SharedLine::new(options.recorded.then_some(shared.inbox_samples)));
+        let options = Arc::new(EarOptions { language, captions, several_voices, ..options });
+        let mut state = shared.lock();
         let id = EarId(state.next_ear);
         state.next_ear += 1;
         let ear = Ear {
@@ -270,6 +306,7 @@ impl Transcriber {
             prompt,
             sense: LanguageSense::default(),
             agreement: Agreement::default(),
+            line,
             inbox: VecDeque::new(),
             inbox_samples: 0,
             lost_samples: 0,
@@ -292,7 +329,7 @@ impl Transcriber {
             state.discard(id);
         }
         drop(state);
-        self.handle.0.listen.notify_one();
+        self.handle.0.wake_all();
     }
 
     /// What happened so far.
@@ -322,6 +359,11 @@ impl State {
             ear.inbox.clear();
             ear.inbox_samples = 0;
             ear.lost_samples = 0;
+            // What was to be decoded and then finished is gone: the listener looks again whether all is done.
+            ear.heard_all = false;
+            if let Some(line) = &mut ear.line {
+                line.clear();
+            }
         }
     }
 }
@@ -339,6 +381,10 @@ impl PartyEar {
         let mut state = shared.lock();
         let Some(ear) = state.ears.get_mut(&self.id) else { return };
         ear.last_push = Instant::now();
+        if let Some(line) = &mut ear.line {
+            line.push(at, pcm16k);
+            shared.tell.notify_one();
+        }
         if ear.inbox_samples + sound.len() > shared.inbox_samples {
             ear.lost_samples += sound.len() as u64;
         } else {
@@ -349,9 +395,14 @@ impl PartyEar {
         shared.listen.notify_one();
     }
 
-    /// How much sound waits to be listened to, in ms. Who pushes faster than people speak waits while it is much.
+    /// How much sound waits to be listened to, for words or for voices, in ms. Who pushes faster than people speak waits while
+    /// it is much.
     pub fn queued_ms(&self) -> u64 {
-        self.handle.0.lock().ears.get(&self.id).map_or(0, |ear| ear.inbox_samples as u64 / 16)
+        let queued = |ear: &Ear| {
+            let voices = ear.line.as_ref().map_or(0, SharedLine::queued_ms);
+            voices.max(ear.inbox_samples as u64 / 16)
+        };
+        self.handle.0.lock().ears.get(&self.id).map_or(0, queued)
     }
 
     /// The party has left: what it said so far is recognised to the end, then [`Recognised::Finished`] comes.
@@ -359,16 +410,20 @@ impl PartyEar {
         self.finished = true;
         if let Some(ear) = self.handle.0.lock().ears.get_mut(&self.id) {
             ear.finishing = true;
+            if let Some(line) = &mut ear.line {
+                line.end();
+            }
         }
-        self.handle.0.listen.notify_one();
+        self.handle.0.wake_all();
     }
 
     /// The party has withdrawn: all that is queued, unfinished or being decoded is dropped, and once this returns
     /// nothing of it is put into the channel any more (what lies in the channel already is the receiver's to drop). The
-    /// ear stays open; what is pushed afterwards is heard anew.
+    /// ear stays open; what is pushed afterwards is heard anew. What voices on a shared line are known by is wiped too, as
+    /// soon as whoever is at work with it puts it down (half a second), and they are counted from the first again.
     pub fn discard(&self) {
         self.handle.0.lock().discard(self.id);
-        self.handle.0.listen.notify_one();
+        self.handle.0.wake_all();
     }
 }
 
@@ -380,7 +435,7 @@ impl Drop for PartyEar {
             state.schedule.forget(self.id);
             state.ears.remove(&self.id);
             drop(state);
-            self.handle.0.listen.notify_one();
+            self.handle.0.wake_all();
         }
     }
 }

@@ -231,11 +231,16 @@ impl Shared {
         }
         match seen.outcome {
             Ok(words) => {
-                state.stats.utterances += 1;
+                let utterance = self.utterance(job, words);
                 if let Some(ear) = state.ears.get_mut(&id) {
                     ear.agreement.end(job.heard.utterance);
+                    if let Some(line) = &mut ear.line {
+                        line.hold(utterance.start_ms, utterance.end_ms, utterance, self.now_ms());
+                        self.tell.notify_one();
+                        return Some(state);
+                    }
                 }
-                let utterance = self.utterance(job, words);
+                state.stats.utterances += 1;
                 self.send(state, Recognised::Utterance(utterance), current)
             }
             Err(_) => {
