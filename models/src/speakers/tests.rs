@@ -269,10 +269,25 @@ fn of_voices_nothing_is_left_in_memory_logs_or_files() {
     assert!(left.is_empty(), "files were written: {left:?}");
 }
 
+fn keep_log() {
+    tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(|| Log).with_ansi(false).init();
+}
+
+/// That none of these (masked) is in what was logged, as bytes or as a number.
+fn assert_not_in_log(prints: &[Vec<u8>]) {
+    let log = LOG.lock().unwrap();
+    for print in prints {
+        let plain: Vec<u8> = print.iter().map(|byte| byte ^ MASK).collect();
+        assert!(!log.windows(plain.len()).any(|place| place == plain));
+        let number = f32::from_ne_bytes(plain[..4].try_into().unwrap());
+        assert!(!String::from_utf8_lossy(&log).contains(&format!("{number:.4}")), "a number of a voice is in the log");
+    }
+}
+
 #[test]
 #[ignore = "run by the test above, in its own process"]
 fn in_its_own_process_nothing_of_voices_is_left() {
-    tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(|| Log).with_ansi(false).init();
+    keep_log();
     let models = models();
     let mut tracker = SpeakerTracker::new(Arc::clone(&models));
     let (pcm, _) = conversation(&["Allison (en)", "Carlo (it)"], 6);
@@ -302,11 +317,66 @@ fn in_its_own_process_nothing_of_voices_is_left() {
     prints.append(&mut prints_made);
     assert_eq!(in_memory(&prints), 0, "of {} prints of voices and sounds", prints.len());
     drop(models);
-    let log = LOG.lock().unwrap();
-    for print in &prints {
-        let plain: Vec<u8> = print.iter().map(|byte| byte ^ MASK).collect();
-        assert!(!log.windows(plain.len()).any(|place| place == plain));
-        let number = f32::from_ne_bytes(plain[..4].try_into().unwrap());
-        assert!(!String::from_utf8_lossy(&log).contains(&format!("{number:.4}")), "a number of a voice is in the log");
+    assert_not_in_log(&prints);
+}
+
+#[test]
+fn of_voices_on_a_live_line_nothing_is_left_in_memory_logs_or_files() {
+    if !cfg!(target_os = "linux") {
+        return;
     }
+    let left = alone("in_its_own_process_nothing_of_a_live_lines_voices_is_left");
+    assert!(left.is_empty(), "files were written: {left:?}");
+}
+
+/// The whole way that sound takes in a call: ear, tracker on its thread, utterances with voices; then a party that withdraws and
+/// one that finishes.
+#[test]
+#[ignore = "run by the test above, in its own process"]
+fn in_its_own_process_nothing_of_a_live_lines_voices_is_left() {
+    keep_log();
+    let weights = |name: &str| weights::locate(&weights::named(name).unwrap(), &weights::default_folder()).unwrap();
+    let mut config = crate::TranscriberConfig::new(weights(weights::DEFAULT_WHISPER), weights(weights::DEFAULT_VAD));
+    config.speakers = Some(models());
+    config.inbox_ms = 600_000;
+    let (transcriber, mut results) = crate::Transcriber::load(config).unwrap();
+    // The try-out of the networks made one too, of no voice.
+    cluster::MADE.lock().unwrap().clear();
+    let (pcm, _) = conversation(&["Allison (en)", "Carlo (it)"], 6);
+    let shared = crate::EarOptions { several_voices: true, recorded: true, ..crate::EarOptions::default() };
+    let forgotten = |lines: usize| {
+        while transcriber.stats().shared_lines > lines {
+            std::thread::sleep(std::time::Duration::from_millis(2));
+        }
+    };
+    let withdraws = transcriber.open_with(crate::PartyKey(1), shared.clone());
+    withdraws.push(0, &pcm);
+    while withdraws.queued_ms() > 0 {
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    let known = std::mem::take(&mut *cluster::MADE.lock().unwrap());
+    assert!(known.len() > 3 && in_memory(&known) > 0, "the test shows nothing");
+    withdraws.discard();
+    forgotten(0);
+    let mut prints = known;
+    prints.append(&mut cluster::MADE.lock().unwrap());
+    assert_eq!(in_memory(&prints), 0, "of {} prints, after a withdrawal", prints.len());
+
+    let stays = transcriber.open_with(crate::PartyKey(2), shared);
+    stays.push(0, &pcm);
+    stays.finish();
+    let mut voices = std::collections::BTreeSet::new();
+    while let Some(result) = results.blocking_recv() {
+        match result {
+            crate::Recognised::Utterance(utterance) => voices.extend(utterance.voice),
+            crate::Recognised::Finished { party } if party == crate::PartyKey(2) => break,
+            _ => {}
+        }
+    }
+    assert!(voices.len() == 2, "{voices:?}: the test shows nothing");
+    forgotten(0);
+    prints.append(&mut cluster::MADE.lock().unwrap());
+    assert_eq!(in_memory(&prints), 0, "of {} prints, after the call", prints.len());
+    drop((transcriber, withdraws));
+    assert_not_in_log(&prints);
 }

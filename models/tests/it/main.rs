@@ -14,6 +14,7 @@ mod promises;
 mod real_servers;
 mod recordings;
 mod scripted;
+mod shared_lines;
 mod support;
 mod withdrawal;
 mod words;
