@@ -42,7 +42,8 @@ pub struct Options {
     pub recogniser: TranscriberConfig,
     /// Names and terms that may be said, most important first.
     pub terms: Vec<String>,
-    /// Several people are on each file: tell them apart by voice.
+    /// Several people are on each file, or on each channel of it: tell them apart by voice, as "Speaker A", "Speaker B", … of
+    /// that file. Needs [`TranscriberConfig::speakers`].
     pub several_voices: bool,
     /// Each channel of a file is a party of its own; otherwise channels are mixed.
     pub channels_apart: bool,

@@ -64,13 +64,20 @@ pub fn transcribe(
     transcription.parties = parties;
     transcription.length_ms = sources.iter().map(Source::position_ms).max().unwrap_or(0);
     transcription.warnings = warnings(recordings, &sources)?;
+    if options.several_voices && options.recogniser.speakers.is_none() {
+        transcription.warnings.push("nobody is told apart by voice: what that needs was not loaded".to_owned());
+    }
     for (party, lost_ms) in lost {
         let name = transcription.parties.get(party).cloned().unwrap_or_default();
         transcription.warnings.push(format!("{} s of {name} were lost: the recogniser fell behind", lost_ms / 1000));
     }
-    let failed = transcriber.stats().failed;
-    if failed > 0 {
-        transcription.warnings.push(format!("{failed} utterances could not be recognised"));
+    let stats = transcriber.stats();
+    if stats.failed > 0 {
+        transcription.warnings.push(format!("{} utterances could not be recognised", stats.failed));
+    }
+    if stats.voices_untold > 0 {
+        let untold = stats.voices_untold;
+        transcription.warnings.push(format!("of {untold} utterances it could not be told who said them"));
     }
     drop(transcriber);
     set_lines(&mut transcription, heard);

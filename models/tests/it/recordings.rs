@@ -11,6 +11,7 @@ use models::files::{Options, Recording, transcribe};
 use models::notes::NoteTaker;
 use models::speech::backend::{Backend, BackendError, Decoded, Task, Worker};
 
+use crate::shared_lines::{conversation, judge, telling};
 use crate::support::{config, prompt, silence};
 
 fn options() -> Options {
@@ -130,4 +131,39 @@ fn each_channel_is_a_party_where_that_is_asked_for() {
     let done = transcribe(&recordings, &options, None, &mut |_| {}).unwrap();
     assert_eq!(done.parties, ["call 1", "call 2"]);
     assert!(!done.utterances.is_empty() && done.utterances.iter().all(|line| line.speaker == "call 2"));
+}
+
+#[test]
+fn people_who_share_a_file_are_told_apart_by_voice() {
+    let folder = tempfile::tempdir().unwrap();
+    let (sound, truth) = conversation(8);
+    write(&folder.path().join("talk.wav"), &[&sound]);
+    let options = Options { recogniser: telling(), several_voices: true, ..options() };
+    let recordings = [Recording { path: folder.path().join("talk.wav"), name: None }];
+    let done = transcribe(&recordings, &options, None, &mut |_| {}).unwrap();
+    assert!(done.warnings.is_empty(), "{:?}", done.warnings);
+    let told: Vec<_> = done.utterances.iter().map(|line| (line.voice, line.start_ms, line.end_ms)).collect();
+    let (wrong, time) = judge(&truth, &told);
+    let spoken: i64 = truth.iter().map(|turn| turn.end_ms - turn.start_ms).sum();
+    assert!(wrong * 10 < time && time * 10 > spoken * 8, "{wrong} wrong of {time} of {spoken} ms: {told:?}");
+    let speakers: std::collections::BTreeSet<_> = done.utterances.iter().map(|line| line.speaker.as_str()).collect();
+    assert!(speakers.contains("Speaker A") && speakers.contains("Speaker B"), "{speakers:?}");
+    assert!(done.to_vtt().contains("<v Speaker B>"));
+}
+
+#[test]
+fn each_file_has_speakers_of_its_own_and_without_the_networks_people_are_told_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let (sound, _) = conversation(2);
+    write(&folder.path().join("Hall.wav"), &[&sound]);
+    write(&folder.path().join("Desk.wav"), &[&sound]);
+    let recordings =
+        ["Hall", "Desk"].map(|name| Recording { path: folder.path().join(format!("{name}.wav")), name: None });
+    let options = Options { recogniser: telling(), several_voices: true, ..options() };
+    let done = transcribe(&recordings, &options, None, &mut |_| {}).unwrap();
+    let speakers: std::collections::BTreeSet<_> = done.utterances.iter().map(|line| line.speaker.as_str()).collect();
+    assert!(speakers.contains("Speaker A (Hall)") && speakers.contains("Speaker A (Desk)"), "{speakers:?}");
+    let without = Options { recogniser: config(), ..options };
+    let done = transcribe(&recordings[..1], &without, None, &mut |_| {}).unwrap();
+    assert!(done.warnings.iter().any(|warning| warning.contains("nobody is told apart")), "{:?}", done.warnings);
 }
