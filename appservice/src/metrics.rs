@@ -140,6 +140,7 @@ impl Collector for Recogniser {
         for (name, help, value) in [
             ("speech_ears", "Parties that are listened to", whole(stats.ears)),
             ("speech_decoding", "Utterances in hand now", whole(stats.decoding)),
+            ("speech_shared_lines", "Lines on which people are told apart", whole(stats.shared_lines)),
         ] {
             let told = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
             ConstGauge::new(value).encode(told)?;
@@ -155,12 +156,14 @@ impl Collector for Recogniser {
             ("speech_utterances", "Utterances recognised", stats.utterances),
             ("speech_doubted", "Utterances thrown away because their words seemed invented", stats.doubted),
             ("speech_failed", "Utterances that could not be recognised", stats.failed),
+            ("speech_untold", "Utterances of a shared line whose voice was not told in time", stats.voices_untold),
         ] {
             let told = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
             ConstCounter::new(value).encode(told)?;
         }
         for (name, help, value) in [
             ("speech_lost", "Sound dropped because the machine is too slow", stats.lost_ms),
+            ("speech_voices_lost", "Sound of shared lines not looked at for voices", stats.voices_lost_ms),
             ("speech_recognised", "Sound recognised", stats.decoded_ms),
             ("speech_recognising", "Time that was spent on it", stats.decoding_ms),
         ] {

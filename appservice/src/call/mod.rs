@@ -16,6 +16,7 @@ mod attendance;
 mod commands;
 mod finish;
 mod hearing;
+mod letters;
 mod names;
 mod notary;
 mod outbox;

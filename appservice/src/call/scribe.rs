@@ -23,7 +23,7 @@ use tokio::{
     time::MissedTickBehavior,
 };
 
-use super::hearing::Hearing;
+use super::{hearing::Hearing, letters::Letters};
 use crate::desk::{GrantedPcm, Grants, PartyId, PartyPcm};
 
 /// Frames between the SFU connection and the ears: a second of ten parties.
@@ -68,6 +68,7 @@ impl Scribe {
             started,
             ears: HashMap::new(),
             ending: Vec::new(),
+            letters: Letters::default(),
             results,
             heard,
             finishing: false,
@@ -128,6 +129,8 @@ struct Ears {
     ears: HashMap<Member, Ear>,
     /// Ears that hear no more, but have words to tell yet.
     ending: Vec<Ear>,
+    /// What the voices of shared lines are called.
+    letters: Letters,
     results: mpsc::UnboundedSender<Recognised>,
     heard: mpsc::Sender<Heard>,
     finishing: bool,
@@ -214,9 +217,11 @@ impl Ears {
     fn forget_withdrawn(&mut self) {
         let grants = self.grants.borrow_and_update().clone();
         let hearing = self.hearing.clone();
-        let keep = |ear: &mut Ear| {
+        let letters = &mut self.letters;
+        let mut keep = |ear: &mut Ear| {
             let keep = grants.granted(&ear.party);
             if !keep {
+                letters.forget(&ear.party);
                 if let Some(ear) = &mut ear.ear {
                     ear.discard();
                 }
@@ -225,7 +230,7 @@ impl Ears {
             keep
         };
         self.ears.retain(|_, ear| keep(ear));
-        self.ending.retain_mut(keep);
+        self.ending.retain_mut(&mut keep);
     }
 
     /// Asks every ear for its last words. `true`: there are none to wait for.
@@ -241,11 +246,10 @@ impl Ears {
 
     async fn recognised(&mut self, result: Recognised) -> bool {
         let told = match result {
-            Recognised::Utterance(u) => self.by_key(u.party).map(|party| Heard::Utterance {
-                party,
-                start: self.wall(u.start_ms),
-                end: self.wall(u.end_ms),
-                said: Box::new(u),
+            Recognised::Utterance(mut u) => self.by_key(u.party).map(|party| {
+                u.voice = u.voice.and_then(|voice| self.letters.of(&party, u.party, voice));
+                let (start, end) = (self.wall(u.start_ms), self.wall(u.end_ms));
+                Heard::Utterance { party, start, end, said: Box::new(u) }
             }),
             Recognised::Caption(c) => {
                 let start = self.wall(c.start_ms);

@@ -4,7 +4,7 @@ use std::{net::UdpSocket, path::Path, time::Duration};
 
 use models::{
     notes::bert::{self, BertWriter},
-    speakers::SpeakerConfig,
+    speakers::{SpeakerConfig, SpeakerModels},
     weights,
 };
 use reqwest::StatusCode;
@@ -138,14 +138,19 @@ fn speech(config: &Config, found: &mut Findings) {
         },
     }
     if config.transcription.speakers == Speakers::Auto {
+        let about = "transcription.speakers";
         match SpeakerConfig::in_folder(&folder) {
-            Ok(_) => found.good(
-                "transcription.speakers",
-                "the weights to tell voices apart are there; this version does not use them in calls yet",
-            ),
+            Ok(networks) => match SpeakerModels::load(&networks) {
+                Ok(_) => found.good(about, "people who share a phone can be told apart, where a room asks for it"),
+                Err(error) => found.bad(
+                    about,
+                    error.to_string(),
+                    "fetch what is named again, or set transcription.speakers to off; until then nobody is told apart",
+                ),
+            },
             // Nobody has asked for it: no fault.
             Err(error) => {
-                found.good("transcription.speakers", format!("people who share a line are not told apart ({error})"));
+                found.good(about, format!("people who share a line are not told apart ({error})"));
             }
         }
     }

@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use bridge::sip::{SipConfig, SipEndpoint};
 use models::{
     Transcriber, TranscriberConfig,
+    speakers::{SpeakerConfig, SpeakerModels},
     speech::backend::{
         Backend as _,
         http::{HttpBackend, HttpConfig},
@@ -20,7 +21,7 @@ use super::{Exit, complain};
 use crate::{
     archive::{Archive, ArchiveKey},
     call::{Hearing, House, NOTES_WITHIN, Notary, Outbox, Prompts, Switchboard, Writers, recover},
-    config::{Config, OperatorKey},
+    config::{Config, OperatorKey, Speakers},
     http,
     matrix::Matrix,
     metrics::Metrics,
@@ -70,8 +71,8 @@ async fn start(config: Config) -> anyhow::Result<()> {
 
     let (hearing, recogniser) = hearing(&config, &metrics);
     let house = Arc::new(House {
-        hearing,
-        tells_voices: false,
+        tells_voices: hearing.as_ref().is_some_and(|hearing| hearing.tells_voices),
+        hearing: hearing.map(|hearing| hearing.hearing),
         notary: Arc::new(Notary {
             archive: archive.clone(),
             writers: Writers::load(&config.notes, &weights_folder(&config)),
@@ -180,8 +181,37 @@ pub(super) fn service(config: &Config) -> Option<anyhow::Result<HttpBackend>> {
     Some(made())
 }
 
+/// The networks that tell voices apart, where they are wanted and there. What is wrong with them is a warning: calls go on,
+/// and all that is said on a line stands under its name.
+fn speakers(config: &Config) -> Option<Arc<SpeakerModels>> {
+    if config.transcription.speakers == Speakers::Off {
+        return None;
+    }
+    let networks = match SpeakerConfig::in_folder(&weights_folder(config)) {
+        Ok(networks) => networks,
+        Err(missing) => {
+            // Nobody has asked for them: no fault.
+            tracing::info!(%missing, "people who share a line are not told apart");
+            return None;
+        }
+    };
+    match SpeakerModels::load(&networks) {
+        Ok(models) => Some(models),
+        Err(error) => {
+            tracing::warn!(%error, "people who share a line are not told apart");
+            None
+        }
+    }
+}
+
+/// The ears of all calls.
+struct Heard {
+    hearing: Hearing,
+    tells_voices: bool,
+}
+
 /// The recogniser and its name, or a warning: without weights calls go on, without notes.
-fn hearing(config: &Config, metrics: &Metrics) -> (Option<Hearing>, String) {
+fn hearing(config: &Config, metrics: &Metrics) -> (Option<Heard>, String) {
     let configured = config.transcription.recogniser();
     let none = |error: &dyn std::fmt::Display| {
         tracing::warn!(%error, "no speech recognition: calls go on without notes");
@@ -211,10 +241,12 @@ fn hearing(config: &Config, metrics: &Metrics) -> (Option<Hearing>, String) {
     if let Some(threads) = config.transcription.threads {
         settings.workers = threads.max(1);
     }
+    settings.speakers = speakers(config);
+    let tells_voices = settings.speakers.is_some();
     match Transcriber::load(settings) {
         Ok((transcriber, results)) => {
             metrics.watch(&transcriber);
-            (Some(Hearing::start(transcriber, results)), name)
+            (Some(Heard { hearing: Hearing::start(transcriber, results), tells_voices }), name)
         }
         Err(error) => none(&error),
     }

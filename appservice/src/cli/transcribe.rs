@@ -10,6 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use models::TranscriberConfig;
 use models::files::{self, FileError, Options, Progress, Recording, Transcription};
 use models::notes::NoteTaker;
+use models::speakers::{SpeakerConfig, SpeakerModels};
 use models::weights::{self, DEFAULT_VAD, DEFAULT_WHISPER, MULTILINGUAL_WHISPER};
 
 use super::{Exit, complain, weights::Folder, weights::Place};
@@ -47,6 +48,10 @@ pub(super) struct Arguments {
     /// The name of the party in a file; once for each file, in their order. Default: the file's name.
     #[arg(long)]
     name: Vec<String>,
+    /// Several people are on each file (or, with --channels, on each channel): tell them apart by their voices, as Speaker A,
+    /// B and so on, up to eight.
+    #[arg(long)]
+    speakers: bool,
     /// Each channel of a file is a party of its own.
     #[arg(long)]
     channels: bool,
@@ -126,7 +131,7 @@ fn prepare(arguments: &Arguments, place: &Place) -> Result<Prepared, String> {
     let options = Options {
         recogniser: recogniser(arguments, place)?,
         terms: words.collect(),
-        several_voices: false,
+        several_voices: arguments.speakers,
         channels_apart: arguments.channels,
     };
     let notes = if arguments.notes { Some(note_taker(arguments, place, &options.terms)?) } else { None };
@@ -172,6 +177,11 @@ fn recogniser(arguments: &Arguments, place: &Place) -> Result<TranscriberConfig,
     config.language = language;
     // Nobody waits for captions, and all cores are ours.
     config.workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).clamp(1, 16);
+    if arguments.speakers {
+        // What is wrong with them is told now, not after an hour of work.
+        let networks = SpeakerConfig::in_folder(&place.folder).map_err(|error| error.to_string())?;
+        config.speakers = Some(SpeakerModels::load(&networks).map_err(|error| error.to_string())?);
+    }
     Ok(config)
 }
 
@@ -317,6 +327,18 @@ mod tests {
         assert!(error.contains("--model base"), "{error}");
         let error = prepare(&parsed("a.wav --language de"), &place).err().unwrap();
         assert!(error.contains("models fetch base"), "{error}");
+    }
+
+    #[test]
+    fn who_wants_voices_told_apart_hears_at_once_what_is_missing() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = Place { folder: folder.path().to_owned(), model: None };
+        for file in ["ggml-base.bin", "ggml-silero-v6.2.0.bin"] {
+            fs::write(folder.path().join(file), b"").unwrap();
+        }
+        assert!(prepare(&parsed("a.wav"), &place).is_ok());
+        let error = prepare(&parsed("a.wav --speakers --channels"), &place).err().unwrap();
+        assert!(error.contains("models fetch") && error.contains("segmentation"), "{error}");
     }
 
     #[test]

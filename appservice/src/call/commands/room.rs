@@ -115,7 +115,8 @@ impl Run<'_> {
     pub(super) async fn speakers(&self, who: PartyName, several: bool) -> anyhow::Result<Reply> {
         if several && !self.house.tells_voices {
             return Ok(Reply::say(
-                "This version cannot tell voices on one line apart yet: all that is said there stands under the line's name.",
+                "I cannot tell voices apart on this server. The operator can run `roomtone models fetch segmentation \
+                 speaker-embedding onnxruntime` and restart me.",
             ));
         }
         let (line, name) = match self.line(&who) {
