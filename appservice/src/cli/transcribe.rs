@@ -332,8 +332,8 @@ mod tests {
     #[test]
     fn who_wants_voices_told_apart_hears_at_once_what_is_missing() {
         let folder = tempfile::tempdir().unwrap();
-        let place = Place { folder: folder.path().to_owned(), model: None };
-        for file in ["ggml-base.bin", "ggml-silero-v6.2.0.bin"] {
+        let place = Place { folder: folder.path().to_owned(), model: None, notes: None };
+        for file in [MULTILINGUAL_WHISPER, DEFAULT_VAD] {
             fs::write(folder.path().join(file), b"").unwrap();
         }
         assert!(prepare(&parsed("a.wav"), &place).is_ok());

@@ -158,7 +158,7 @@ fn push_word(word: &str, words: &mut Vec<String>) {
         match whole {
             Some(spelt) => words.extend(spelt.into_iter().map(str::to_owned)),
             None => {
-                words.extend(word.bytes().filter_map(|b| spelt(usize::from(b - b'0'))).flatten().map(str::to_owned))
+                words.extend(word.bytes().filter_map(|b| spelt(usize::from(b - b'0'))).flatten().map(str::to_owned));
             }
         }
         return;

@@ -240,6 +240,8 @@ fn in_memory(masked: &[Vec<u8>]) -> usize {
     let mut memory = File::open("/proc/self/mem").unwrap();
     let mut found = vec![false; masked.len()];
     let mut buffer = zeroize::Zeroizing::new(vec![0u8; 1 << 20]);
+    let mut begins = vec![false; 1 << 16];
+    masked.iter().for_each(|t| begins[usize::from(u16::from_ne_bytes([t[0] ^ MASK, t[1] ^ MASK]))] = true);
     for line in maps.lines().filter(|line| line.contains(" rw") && !line.contains("[v")) {
         let (from, to) = line.split_whitespace().next().unwrap().split_once('-').unwrap();
         let (mut at, to) = (u64::from_str_radix(from, 16).unwrap(), u64::from_str_radix(to, 16).unwrap());
@@ -249,10 +251,14 @@ fn in_memory(masked: &[Vec<u8>]) -> usize {
             if memory.read_exact(&mut buffer[..length]).is_err() {
                 break;
             }
-            for (thing, found) in masked.iter().zip(&mut found) {
-                let first = thing[0] ^ MASK;
-                let is_it = |place: &[u8]| place[0] == first && place.iter().zip(thing).all(|(a, b)| a ^ MASK == *b);
-                *found |= buffer[..length].windows(thing.len()).step_by(2).any(is_it);
+            // One look at each even place; only what begins like one of them is compared.
+            let mut place = 0;
+            while place + 64 <= length {
+                if begins[usize::from(u16::from_ne_bytes([buffer[place], buffer[place + 1]]))] {
+                    let is_it = |thing: &[u8]| buffer[place..].iter().zip(thing).all(|(a, b)| a ^ MASK == *b);
+                    masked.iter().zip(&mut found).for_each(|(thing, found)| *found |= is_it(thing));
+                }
+                place += 2;
             }
             at += (length - 64) as u64;
         }
@@ -349,8 +355,12 @@ fn in_its_own_process_nothing_of_a_live_lines_voices_is_left() {
             std::thread::sleep(std::time::Duration::from_millis(2));
         }
     };
+    // As a call brings it: of one large piece all would be in the tracker's hand at once, and none in the queue.
+    let speak = |ear: &crate::PartyEar| {
+        pcm.chunks(320).enumerate().for_each(|(number, frame)| ear.push(number as i64 * 20, frame));
+    };
     let withdraws = transcriber.open_with(crate::PartyKey(1), shared.clone());
-    withdraws.push(0, &pcm);
+    speak(&withdraws);
     while withdraws.queued_ms() > 0 {
         std::thread::sleep(std::time::Duration::from_millis(2));
     }
@@ -363,13 +373,13 @@ fn in_its_own_process_nothing_of_a_live_lines_voices_is_left() {
     assert_eq!(in_memory(&prints), 0, "of {} prints, after a withdrawal", prints.len());
 
     let stays = transcriber.open_with(crate::PartyKey(2), shared);
-    stays.push(0, &pcm);
+    speak(&stays);
     stays.finish();
     let mut voices = std::collections::BTreeSet::new();
     while let Some(result) = results.blocking_recv() {
         match result {
             crate::Recognised::Utterance(utterance) => voices.extend(utterance.voice),
-            crate::Recognised::Finished { party } if party == crate::PartyKey(2) => break,
+            crate::Recognised::Finished { party: crate::PartyKey(2) } => break,
             _ => {}
         }
     }

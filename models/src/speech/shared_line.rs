@@ -246,7 +246,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const SECOND: [i16; 16_000] = [1; 16_000];
+    static SECOND: [i16; 16_000] = [1; 16_000];
 
     /// Gives the tracker what waits; how much that was, in ms.
     fn hear(line: &mut SharedLine<u32>, now_ms: u64) -> i64 {
