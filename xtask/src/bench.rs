@@ -1,6 +1,6 @@
 //! What docs/benchmarks.md tells, measured: real calls through the real servers, and the recogniser's speed.
 
-use std::time::Duration;
+use std::{process::Command, time::Duration};
 
 use anyhow::{Context, bail};
 use clap::Args;
@@ -64,8 +64,8 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         ms(p95)
     );
     println!("\nThe recogniser alone, on telephone prompts:");
-    let mut alone = shell::cargo();
-    alone.args(["run", "--quiet", "--locked", "--package", "models", "--example", "rtf"]);
+    shell::openly(&mut shell::build_example("rtf"))?;
+    let mut alone = Command::new(rundir::target_dir()?.join("debug/examples/rtf"));
     shell::openly(alone.env("ROOMTONE_MODELS", &toolbox.weights))
 }
 

@@ -139,7 +139,16 @@ pub(crate) fn cargo() -> Command {
 
 /// The `cargo` that builds one program of the workspace.
 pub(crate) fn build(program: &str) -> Command {
+    build_one("--bin", program)
+}
+
+/// The `cargo` that builds one example.
+pub(crate) fn build_example(name: &str) -> Command {
+    build_one("--example", name)
+}
+
+fn build_one(kind: &str, name: &str) -> Command {
     let mut command = cargo();
-    command.args(["build", "--workspace", "--bin", program, "--locked"]).args(features());
+    command.args(["build", "--workspace", kind, name, "--locked"]).args(features());
     command
 }
