@@ -145,17 +145,21 @@ impl Collector for Recogniser {
             let told = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
             ConstGauge::new(value).encode(told)?;
         }
-        let told = encoder.encode_descriptor(
-            "speech_waiting",
-            "Sound that waits to be recognised",
-            Some(&Unit::Seconds),
-            MetricType::Gauge,
-        )?;
-        ConstGauge::new(seconds(stats.waiting_ms)).encode(told)?;
+        for (name, help, value) in [
+            ("speech_waiting", "Sound that waits to be recognised", stats.waiting_ms),
+            ("speech_behind", "How long the oldest utterance that waits has waited", stats.oldest_ms),
+        ] {
+            let told = encoder.encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Gauge)?;
+            ConstGauge::new(seconds(value)).encode(told)?;
+        }
         for (name, help, value) in [
             ("speech_utterances", "Utterances recognised", stats.utterances),
             ("speech_doubted", "Utterances thrown away because their words seemed invented", stats.doubted),
             ("speech_failed", "Utterances that could not be recognised", stats.failed),
+            ("speech_retries", "Utterances that were tried again", stats.retries),
+            ("speech_backend_failures", "Attempts at which the recogniser failed", stats.backend_failures),
+            ("speech_captions", "Captions shown before their utterance was over", stats.captions),
+            ("speech_captions_dropped", "Such captions dropped to keep utterances in time", stats.captions_dropped),
             ("speech_untold", "Utterances of a shared line whose voice was not told in time", stats.voices_untold),
         ] {
             let told = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
@@ -187,7 +191,14 @@ mod tests {
         metrics.caption_after(Duration::from_millis(600));
         metrics.notes_written("extractive");
         metrics.notes_late();
-        let stats = TranscriberStats { utterances: 7, lost_ms: 1500, waiting_ms: 250, ..TranscriberStats::default() };
+        let stats = TranscriberStats {
+            utterances: 7,
+            lost_ms: 1500,
+            waiting_ms: 250,
+            oldest_ms: 750,
+            captions_dropped: 3,
+            ..TranscriberStats::default()
+        };
         metrics.0.registry.lock().unwrap().register_collector(Box::new(Recogniser(Box::new(move || stats))));
         let text = metrics.text();
         for line in [
@@ -199,6 +210,8 @@ mod tests {
             "roomtone_speech_utterances_total 7",
             "roomtone_speech_lost_seconds_total 1.5",
             "roomtone_speech_waiting_seconds 0.25",
+            "roomtone_speech_behind_seconds 0.75",
+            "roomtone_speech_captions_dropped_total 3",
             "# EOF",
         ] {
             assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");
