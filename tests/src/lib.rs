@@ -21,6 +21,7 @@ pub mod stage;
 pub mod synapse;
 pub mod timeline;
 pub mod toolbox;
+pub mod vectors;
 
 /// A script of `tests/peers`.
 #[must_use]

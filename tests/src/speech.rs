@@ -176,6 +176,71 @@ fn three_times(samples: &[f64]) -> Recording {
     Recording { rate: 48_000, samples: out }
 }
 
+/// Two people on one telephone: an English and an Italian voice by turns.
+#[derive(Debug, Clone)]
+pub struct SharedPhone {
+    /// 8 kHz mono.
+    pub sound: Recording,
+    /// What the first says, turn by turn.
+    pub english: Vec<&'static str>,
+    /// What the second says.
+    pub italian: Vec<&'static str>,
+}
+
+/// The turns of a shared telephone: folder of the voice, prompt, words.
+const SHARED: &[(&str, &str, &str)] = &[
+    (
+        "en_US_f_Allison",
+        "queue-periodic-announce",
+        "All of our representatives are currently busy. Please stay on the line and your call will be answered by the next available representative.",
+    ),
+    (
+        "it_IT_m_Carlo",
+        "ss-noservice",
+        "Il numero che ha digitato non è in uso. Prego controllare il numero e riprovare.",
+    ),
+    (
+        "en_US_f_Allison",
+        "ss-noservice",
+        "The number you have dialed is not in service. Please check the number and try again.",
+    ),
+    (
+        "it_IT_m_Carlo",
+        "queue-periodic-announce",
+        "Tutti i nostri operatori sono al momento occupati. Rimanga cortesemente in linea e le risponderà il primo operatore disponibile.",
+    ),
+    ("en_US_f_Allison", "vm-nobox", "You cannot reply to this message because the sender does not have a mailbox."),
+    (
+        "it_IT_m_Carlo",
+        "vm-nobox",
+        "Non è possibile rispondere a questo messaggio perché il mittente non ha una casella di posta.",
+    ),
+];
+
+impl SharedPhone {
+    /// Reads the prompts where Debian's packages or set-up (into `cache`) have put them.
+    ///
+    /// # Errors
+    /// A prompt is missing.
+    pub fn load(cache: &Path) -> anyhow::Result<Self> {
+        let mut this =
+            Self { sound: Recording { rate: 8000, samples: Vec::new() }, english: Vec::new(), italian: Vec::new() };
+        let mut at = 0.5;
+        for (voice, prompt, text) in SHARED {
+            let installed = Path::new("/usr/share/asterisk/sounds").join(voice).join(format!("{prompt}.wav"));
+            let unpacked = cache.join("prompts/usr/share/asterisk/sounds").join(voice).join(format!("{prompt}.wav"));
+            let spoken = Recording::read(if installed.exists() { &installed } else { &unpacked })
+                .context("run `cargo xtask setup` first")?;
+            pad(&mut this.sound, at);
+            this.sound.samples.extend(&spoken.samples);
+            at += spoken.seconds() + PAUSE;
+            if voice.starts_with("en") { this.english.push(text) } else { this.italian.push(text) }
+        }
+        pad(&mut this.sound, at);
+        Ok(this)
+    }
+}
+
 /// The words of a text as a comparison sees them: lower case, no punctuation, numbers as words, common variants made one.
 #[must_use]
 pub fn words(text: &str) -> Vec<String> {

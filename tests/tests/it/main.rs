@@ -11,6 +11,7 @@ mod faults;
 mod grants;
 mod secrecy;
 mod tones;
+mod voices;
 mod words;
 
 use std::{
@@ -37,6 +38,7 @@ const SCENARIOS: &[(&str, Run)] = scenarios![
     tones::baresip_and_element_call_hear_each_other,
     words::spoken_words_become_captions_and_notes_that_can_be_found,
     words::notes_are_written_of_a_call_without_a_phone,
+    voices::two_people_on_one_phone_are_told_apart_each_in_their_language,
     grants::of_those_who_have_not_granted_no_word_is_written_anywhere,
     secrecy::only_who_has_the_keys_hears_and_who_left_hears_no_more,
     faults::unknown_numbers_and_strange_codecs_are_refused_by_the_right_status,

@@ -1,0 +1,87 @@
+//! Several people behind one phone: each sentence stands under its voice and in its language, voices can be named, and nothing
+//! that a voice is known by is kept.
+
+use std::time::Duration;
+
+use anyhow::ensure;
+use scenarios::{
+    roomtone::bot,
+    softphone::Softphone,
+    speech::{SharedPhone, word_error_rate},
+    stage::{Options, Stage},
+    vectors::files_with_vectors,
+};
+use serde_json::json;
+
+use crate::call::{both_agree, call_with_notes, nobody_of_ours_in, room, the_notes, thread};
+
+/// The bot's next answer to this.
+async fn ask(stage: &Stage, room: &str, command: &str) -> anyhow::Result<String> {
+    let mark = stage.bob.peer.mark();
+    stage.bob.say(room, command, None).await?;
+    let answer = stage
+        .bob
+        .event(mark, &format!("the answer to {command}"), Duration::from_secs(15), |e| {
+            e.room == room
+                && e.sender == bot()
+                && e.kind == "m.room.message"
+                && e.thread().is_none()
+                && e.edits().is_none()
+        })
+        .await?;
+    Ok(answer.body().to_owned())
+}
+
+pub(crate) async fn two_people_on_one_phone_are_told_apart_each_in_their_language(
+    _shared: &mut Stage,
+) -> anyhow::Result<()> {
+    // The other scenarios' Roomtone knows English alone.
+    let options = Options { config: json!({ "transcription": { "language": "auto" } }), ..Options::default() };
+    let mut stage = Stage::start("voices", options).await?;
+    let done = tell_apart(&stage).await;
+    if done.is_err() {
+        stage.dir.keep();
+    }
+    done
+}
+
+async fn tell_apart(stage: &Stage) -> anyhow::Result<()> {
+    let said = SharedPhone::load(&stage.toolbox.cache)?;
+    let sound = stage.file("two-on-one-phone.wav");
+    said.sound.write(&sound)?;
+    let (room, uri) = room(stage, "+15550150").await?;
+    let told = ask(stage, &room, "!notes speakers phone several").await?;
+    ensure!(told.contains("Speaker A"), "the bot does not tell voices apart: {told}");
+    let (mut phone, card) = call_with_notes(stage, "shared-phone", &room, &uri).await?;
+    both_agree(stage, &room, &phone, &card).await?;
+    phone.play(&sound).await?;
+    tokio::time::sleep(Duration::from_secs_f64(said.sound.seconds() + 4.0)).await;
+    let named = ask(stage, &room, "!notes name A Grace").await?;
+    ensure!(named.contains("Speaker A is Grace"), "{named}");
+    let unknown = ask(stage, &room, "!notes name H Heidi").await?;
+    ensure!(unknown.contains("I have heard no Speaker H"), "{unknown}");
+    phone.hang_up().await?;
+    stage.bob.leave_call().await?;
+    let notes = the_notes(stage, &room, Duration::from_secs(30)).await?;
+    let thread = thread(stage, &room).await?;
+    for caption in &thread.captions {
+        println!("    {}: {}", caption.speaker, caption.text);
+    }
+    for (whose, texts, fits) in [
+        ("the first", &said.english, (|name: &str| name.contains("(Speaker A)")) as fn(&str) -> bool),
+        ("the second", &said.italian, |name: &str| name.contains("(Speaker B)")),
+    ] {
+        let (spoken, written) = (texts.join(" "), thread.said_by(fits));
+        let rate = word_error_rate(&spoken, &written);
+        println!("    {whose}: word error rate {:.1} %", rate * 100.0);
+        ensure!(
+            rate < 0.35,
+            "word error rate {:.1} % of {whose}\n  said:    {spoken}\n  written: {written}",
+            rate * 100.0
+        );
+    }
+    ensure!(notes.contains("Grace"), "the notes do not name the first voice: {notes}");
+    let found = files_with_vectors(stage.roomtone.dir())?;
+    ensure!(found.is_empty(), "what looks like a voice print stands in {found:?}");
+    nobody_of_ours_in(stage, &room, Duration::from_secs(15)).await
+}
