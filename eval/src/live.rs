@@ -71,6 +71,22 @@ impl Seen {
         sorted(self.utterances.iter().map(|u| u.at_ms - u.what.end_ms as f64).collect())
     }
 
+    /// How long after the end of each utterance all its words stood there, in a caption or for good, in ms, sorted: what a
+    /// reader waits.
+    pub fn shown_delays(&self) -> Vec<f64> {
+        sorted(self.utterances.iter().map(|u| self.shown_ms(u) - u.what.end_ms as f64).collect())
+    }
+
+    /// When all words of an utterance first stood there.
+    pub fn shown_ms(&self, utterance: &Shown<Utterance>) -> f64 {
+        let said = normalise(&utterance.what.text).len();
+        let whole = |caption: &&Shown<Caption>| {
+            normalise(&format!("{} {}", *caption.what.agreed, *caption.what.tail)).len() >= said
+                && self.utterance_of(&caption.what).is_some_and(|u| std::ptr::eq(u, &raw const utterance.what))
+        };
+        self.captions.iter().find(whole).map_or(utterance.at_ms, |caption| caption.at_ms.min(utterance.at_ms))
+    }
+
     /// How far the last word of each caption was behind its being said, in ms, sorted; of captions whose utterance has word times.
     pub fn caption_delays(&self) -> Vec<f64> {
         let lag = |caption: &Shown<Caption>| {

@@ -52,6 +52,7 @@ fn recording(options: &Speech) -> anyhow::Result<(Conversation, Vec<PathBuf>)> {
     for (party, line) in conversation.lines.iter().enumerate() {
         let file = options.folder.join(format!("party-{party}.wav"));
         sounds::write_wav(&file, line)?;
+        std::fs::write(file.with_extension("txt"), conversation.text(party) + "\n")?;
         files.push(file);
     }
     Ok((conversation, files))
@@ -73,8 +74,11 @@ fn cost(options: &Speech) -> anyhow::Result<()> {
         percent(conversation.share(1)),
     );
     println!("| recogniser | CPU time | wall time | word error rate |\n|---|---|---|---|");
-    let mut ours = own(&["hear", "--threads", &threads])?;
-    println!("{}", row("Roomtone", &conversation, ask(ours.args(&files))));
+    for (name, more) in [("Roomtone, as files are heard", None), ("Roomtone, as live calls are heard", Some("--live"))]
+    {
+        let mut ours = own(&["hear", "--threads", &threads])?;
+        println!("{}", row(name, &conversation, ask(ours.args(more).args(&files))));
+    }
     let Some(python) = &options.whispercpp else {
         println!("| whisper.cpp | not measured: no environment with pywhispercpp | | |");
         return faster(options, &conversation, &files);
@@ -125,8 +129,8 @@ fn convert(python: &Path, folder: &Path) -> anyhow::Result<()> {
 fn latency(options: &Speech) -> anyhow::Result<()> {
     println!("In real time, weights {WEIGHTS}, captions on, {} workers of one thread:\n", options.threads);
     println!(
-        "| who speaks | utterances | words behind the utterance's end: median / p95 / worst | captions | last word of a caption \
-         behind its being said: median / p95 | CPU |\n|---|---|---|---|---|---|"
+        "| who speaks | utterances | all words shown behind the utterance's end: median / p95 | words for good behind it: median / p95 \
+         / worst | captions | last word of a caption behind its being said: median / p95 | CPU |\n|---|---|---|---|---|---|---|"
     );
     for (name, speakers, seconds) in [("two who take turns", "0", "150"), ("two at once, without rest", "2", "90")] {
         let workers = options.threads.to_string();
@@ -141,8 +145,10 @@ fn latency(options: &Speech) -> anyhow::Result<()> {
             "--captions",
         ])?)?;
         println!(
-            "| {name} | {} | {} / {} / {} | {} | {} / {} | {:.2} cores |",
+            "| {name} | {} | {} / {} | {} / {} / {} | {} | {} / {} | {:.2} cores |",
             d.utterances,
+            ms(d.shown_median),
+            ms(d.shown_p95),
             ms(d.median),
             ms(d.p95),
             ms(d.worst),

@@ -24,6 +24,9 @@ pub enum Part {
         /// Workers, of one thread each.
         #[arg(long, default_value_t = 2)]
         threads: usize,
+        /// Utterances are cut as in calls, where people wait for words.
+        #[arg(long)]
+        live: bool,
     },
     /// People who speak in real time: a line of JSON.
     Live {
@@ -77,7 +80,7 @@ pub struct Speech {
 pub fn run(part: &Part) -> anyhow::Result<()> {
     match part {
         Part::Speech(options) => beside::run(options),
-        Part::Hear { files, threads } => tell(&parts::hear(files, *threads)?),
+        Part::Hear { files, threads, live } => tell(&parts::hear(files, *threads, *live)?),
         Part::Live { speakers, seconds, workers, captions } => {
             tell(&parts::live(*speakers, *seconds, *workers, *captions)?)
         }

@@ -25,7 +25,7 @@ pub struct Heard {
 }
 
 /// Files through the recogniser: ears, voice activity, scheduler, guards; no captions.
-pub fn hear(files: &[PathBuf], threads: usize) -> anyhow::Result<Heard> {
+pub fn hear(files: &[PathBuf], threads: usize, live: bool) -> anyhow::Result<Heard> {
     let pieces = files
         .iter()
         .map(|file| Ok(Piece { pcm: sounds::wav(file, 16_000)?, ..Piece::default() }))
@@ -33,6 +33,9 @@ pub fn hear(files: &[PathBuf], threads: usize) -> anyhow::Result<Heard> {
     let mut settings = config(WEIGHTS)?;
     settings.workers = threads;
     settings.threads_per_worker = 1;
+    if live {
+        settings.endpoint = EndpointConfig::live();
+    }
     let mut hearer = Hearer::load(settings)?;
     let (heard, cost) = costing(|| hearer.hear(&pieces));
     Ok(Heard { cost, texts: heard?.iter().map(|heard| text(heard)).collect() })
@@ -49,6 +52,10 @@ pub struct Delays {
     pub p95: Option<f64>,
     /// The worst.
     pub worst: Option<f64>,
+    /// End of an utterance to all its words being shown, in a caption or for good, ms.
+    pub shown_median: Option<f64>,
+    /// The same, 95th percentile.
+    pub shown_p95: Option<f64>,
     /// Captions.
     pub captions: usize,
     /// Last word of a caption behind its being said, ms.
@@ -70,12 +77,25 @@ pub fn live(speakers: usize, seconds: f64, workers: usize, captions: bool) -> an
     settings.endpoint = EndpointConfig::live();
     let (seen, cost) = costing(|| play(settings, &conversation.lines, captions));
     let seen = seen?;
-    let (delays, lag) = (seen.delays(), seen.caption_delays());
+    let (delays, shown, lag) = (seen.delays(), seen.shown_delays(), seen.caption_delays());
+    for said in &seen.utterances {
+        let length = said.what.end_ms - said.what.start_ms;
+        let (shown, good) = (seen.shown_ms(said), said.at_ms);
+        let behind = |at_ms: f64| at_ms - said.what.end_ms as f64;
+        eprintln!(
+            "{length} ms of party {}: shown {:.0}, for good {:.0} ms behind",
+            said.what.party.0,
+            behind(shown),
+            behind(good)
+        );
+    }
     Ok(Delays {
         utterances: delays.len(),
         median: quantile(&delays, 0.5),
         p95: quantile(&delays, 0.95),
         worst: delays.last().copied(),
+        shown_median: quantile(&shown, 0.5),
+        shown_p95: quantile(&shown, 0.95),
         captions: seen.captions.len(),
         caption_median: quantile(&lag, 0.5),
         caption_p95: quantile(&lag, 0.95),

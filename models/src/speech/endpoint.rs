@@ -55,10 +55,10 @@ impl Default for EndpointConfig {
 }
 
 impl EndpointConfig {
-    /// For talk whose words people wait for: from 3 s on a shorter pause ends an utterance, none is longer than 12 s, so that
-    /// little is left to decode when somebody stops, and one that is too long is cut no further back than 2.5 s.
+    /// For talk whose words people wait for: from 3 s on a shorter pause ends an utterance, none is longer than 7.5 s, so that
+    /// little is left to decode when somebody stops, and one that is too long is cut no further back than 1.5 s.
     pub fn live() -> Self {
-        Self { patient_until: 94, longest: 375, cut_within: 78, ..Self::default() }
+        Self { patient_until: 94, longest: 235, cut_within: 47, ..Self::default() }
     }
 }
 
@@ -312,10 +312,10 @@ mod tests {
     fn live_talk_without_a_pause_is_cut_at_a_quiet_place_of_its_last_seconds() {
         let config = EndpointConfig::live();
         // Quieter earlier, but too far back: who waits for the words would wait for seconds.
-        let windows = pattern(&[(0.9, 250), (0.4, 2), (0.9, 78), (0.45, 2), (0.9, 100)]);
+        let windows = pattern(&[(0.9, 150), (0.4, 2), (0.9, 48), (0.45, 2), (0.9, 100)]);
         let (spans, _) = run(&config, &windows);
         assert_eq!(spans.len(), 2);
-        assert!((329..=333).contains(&spans[0].sound.end), "{:?}", spans[0].sound);
+        assert!((199..=203).contains(&spans[0].sound.end), "{:?}", spans[0].sound);
         assert_eq!(spans[1].sound.start, spans[0].sound.end);
     }
 

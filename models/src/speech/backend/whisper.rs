@@ -18,6 +18,8 @@ const POSITIONS_PER_SECOND: usize = 50;
 /// What the encoder looks at beyond the utterance's end (nearly 4 s). With 64 instead of 192, one telephone prompt in
 /// thirty comes out as a loop.
 const CONTEXT_MARGIN: usize = 192;
+/// The same for a caption: its words come sooner, and should it come out as a loop, the next one follows in a second.
+const CONTEXT_MARGIN_CAPTION: usize = 96;
 /// Contexts are multiples of this, so that there are few sizes of everything.
 const CONTEXT_STEP: usize = 64;
 /// Whisper was trained on 30 s; on much less it repeats itself and drops words: with 256, one prompt in fifteen.
@@ -29,9 +31,9 @@ const CONTEXT_CAREFUL: usize = 1024;
 /// Whisper takes 224 tokens of text before the utterance, and each costs time.
 const PROMPT_TOKENS: usize = 200;
 
-/// How many encoder positions an utterance of so many samples at 16 kHz gets.
-pub fn audio_context(samples: usize, floor: usize) -> usize {
-    let wanted = samples.div_ceil(16_000 / POSITIONS_PER_SECOND) + CONTEXT_MARGIN;
+/// How many encoder positions an utterance of so many samples at 16 kHz gets, with so many behind its end.
+pub fn audio_context(samples: usize, margin: usize, floor: usize) -> usize {
+    let wanted = samples.div_ceil(16_000 / POSITIONS_PER_SECOND) + margin;
     wanted.max(floor).next_multiple_of(CONTEXT_STEP).min(CONTEXT_WHOLE)
 }
 
@@ -234,7 +236,8 @@ impl Decoder {
         let prompt = self.prompt(task.prompt);
         let mut params: FullParams<'_, '_> = self.parameters(language);
         let floor = if careful { self.floor.max(CONTEXT_CAREFUL) } else { self.floor };
-        params.set_audio_ctx(i32::try_from(audio_context(samples.len(), floor)).unwrap_or(0));
+        let margin = if look == Look::Caption { CONTEXT_MARGIN_CAPTION } else { CONTEXT_MARGIN };
+        params.set_audio_ctx(i32::try_from(audio_context(samples.len(), margin, floor)).unwrap_or(0));
         params.set_no_timestamps(!careful);
         params.set_single_segment(!careful);
         // Guards doubt what needs it, and have it looked at again.
@@ -325,9 +328,10 @@ mod tests {
 
     #[test]
     fn the_encoder_looks_at_what_there_is_and_some_seconds_more() {
-        assert_eq!(audio_context(0, 384), 384);
-        assert_eq!(audio_context(16_000 * 10, 384), 704);
-        assert_eq!(audio_context(16_000 * 60, 384), 1500);
+        assert_eq!(audio_context(0, 192, 384), 384);
+        assert_eq!(audio_context(16_000 * 10, 192, 384), 704);
+        assert_eq!(audio_context(16_000 * 10, 96, 384), 640);
+        assert_eq!(audio_context(16_000 * 60, 192, 384), 1500);
     }
 
     #[test]
