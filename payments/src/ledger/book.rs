@@ -89,6 +89,11 @@ impl Book {
         self.reservations.get(&id)
     }
 
+    /// All reservations, in no order.
+    pub fn reservations(&self) -> impl Iterator<Item = (TransferId, &Reservation)> {
+        self.reservations.iter().map(|(id, held)| (*id, held))
+    }
+
     /// Reservations that may be expired by now.
     pub fn due(&self, at: UnixMillis) -> impl Iterator<Item = TransferId> {
         let due = move |r: &Reservation| r.resolved.is_none() && r.expires.is_some_and(|expires| expires <= at);

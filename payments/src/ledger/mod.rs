@@ -6,14 +6,16 @@
 //! voided or expired, one of these and once. A prepaid account ([`AccountKind::is_prepaid`]) never goes below zero, what is
 //! reserved counted in. What was wrong is corrected by another transfer.
 //!
-//! The rules are [`Book`]'s, in memory and without clock or database; stores put them on disk.
+//! The rules are [`Book`]'s, in memory and without clock or database; [`Ledger`] puts them on disk, in SQLite or PostgreSQL.
 
 mod account;
 mod book;
 mod ids;
+mod store;
 mod transfer;
 
 pub use account::{Account, AccountKind, Sums};
 pub use book::{Book, Record, Reservation};
 pub use ids::{AccountId, TransferId};
+pub use store::{Clock, Impossible, Ledger, LedgerError, Period, StoreError};
 pub use transfer::{Applied, Movement, Purpose, Refusal, Resolution, Transfer};

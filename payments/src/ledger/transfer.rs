@@ -16,6 +16,15 @@ pub struct Transfer {
     pub movement: Movement,
 }
 
+impl Transfer {
+    /// Releases a reservation because its time has come. Whoever notices names the same transfer.
+    #[must_use]
+    pub fn expiry_of(reservation: TransferId) -> Self {
+        let id = TransferId::named(&["expiry", &reservation.to_string()]);
+        Self { id, purpose: Purpose::Correction, movement: Movement::Expire { reservation } }
+    }
+}
+
 /// What a transfer is for. The number is stored: never change one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -37,7 +46,7 @@ pub enum Purpose {
     Settlement = 7,
     /// Given by an admin.
     Credit = 8,
-    /// Mends what an earlier transfer got wrong.
+    /// Mends what an earlier transfer got wrong, or lets go what was held back.
     Correction = 9,
 }
 
