@@ -133,11 +133,24 @@ fn has_libclang() -> bool {
         })
 }
 
+/// PostgreSQL's server, wherever its version has its folder: the ledger's tests run on it.
+fn has_postgresql() -> bool {
+    shell::which("pg_isready").is_some() && shell::which("initdb").is_some()
+        || fs::read_dir("/usr/lib/postgresql")
+            .into_iter()
+            .flatten()
+            .flatten()
+            .any(|e| e.path().join("bin/initdb").exists())
+}
+
 fn system_packages(logs: &Path) -> anyhow::Result<()> {
     let mut missing: Vec<(&str, &str)> =
         PACKAGES.iter().filter(|(_, file, _)| !Path::new(file).exists()).map(|(name, _, why)| (*name, *why)).collect();
     if !has_libclang() {
         missing.push(("libclang-dev", "reads whisper.cpp's headers when building"));
+    }
+    if !has_postgresql() {
+        missing.push(("postgresql", "the other database that the ledger's tests run on; its own server is not used"));
     }
     if !shell::succeeds(Command::new("python3").args(["-c", "import venv, ensurepip"])) {
         missing.push(("python3-venv", "virtual environments for the Python peers"));

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::{Account, AccountId, Applied, Movement, Refusal, Resolution, Transfer, TransferId};
+use super::{Account, AccountId, Applied, Movement, Refusal, Resolution, Sums, Transfer, TransferId};
 use crate::{Msat, UnixMillis};
 
 /// A transfer that was done, or refused for good.
@@ -18,6 +18,39 @@ pub struct Record {
     pub at: UnixMillis,
     /// `None`: done. Else the id is spent ([`Refusal::spends_the_id`]).
     pub refused: Option<Refusal>,
+    /// Whose money was moved, held or let go, and what they had then; `None`: it was refused.
+    pub sides: Option<Sides>,
+}
+
+/// Both accounts of a transfer that was done. For the end of a reservation they are the reservation's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sides {
+    /// Who gave.
+    pub debit: Side,
+    /// Who got.
+    pub credit: Side,
+}
+
+/// An account as it stood just after a transfer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Side {
+    /// Which.
+    pub account: AccountId,
+    /// What it had.
+    pub sums: Sums,
+}
+
+impl Sides {
+    fn of(debit: &Account, credit: &Account) -> Self {
+        let side = |account: &Account| Side { account: account.id, sums: account.sums };
+        Self { debit: side(debit), credit: side(credit) }
+    }
+
+    /// What this account had just after; `None`: it had no part in it.
+    #[must_use]
+    pub fn sums_of(&self, account: AccountId) -> Option<Sums> {
+        [self.debit, self.credit].into_iter().find(|side| side.account == account).map(|side| side.sums)
+    }
 }
 
 /// Money held back.
@@ -48,6 +81,13 @@ pub struct Book {
 struct Draft {
     accounts: HashMap<AccountId, Account>,
     reservations: HashMap<TransferId, Reservation>,
+}
+
+impl Draft {
+    fn put(&mut self, from: Account, to: Account) -> Sides {
+        self.accounts.extend([(from.id, from), (to.id, to)]);
+        Sides::of(&from, &to)
+    }
 }
 
 impl Book {
@@ -122,18 +162,23 @@ impl Book {
             return Ok(applied);
         }
         let mut draft = Draft::default();
+        let mut records = Vec::with_capacity(list.len());
         for (place, transfer) in list.iter().enumerate() {
-            if let Err(refusal) = self.check(&mut draft, at, transfer) {
-                if refusal.spends_the_id() {
-                    self.recall(Record { transfer: *transfer, at, refused: Some(refusal) });
+            let record = Record { transfer: *transfer, at, refused: None, sides: None };
+            match self.check(&mut draft, at, transfer) {
+                Ok(sides) => records.push(Record { sides: Some(sides), ..record }),
+                Err(refusal) => {
+                    if refusal.spends_the_id() {
+                        self.recall(Record { refused: Some(refusal), ..record });
+                    }
+                    return Err((place, refusal));
                 }
-                return Err((place, refusal));
             }
         }
         self.accounts.extend(draft.accounts);
         self.reservations.extend(draft.reservations);
-        for transfer in list {
-            self.recall(Record { transfer: *transfer, at, refused: None });
+        for record in records {
+            self.recall(record);
         }
         Ok(Applied::New)
     }
@@ -167,29 +212,28 @@ impl Book {
     }
 
     /// Checks one transfer on top of the draft, and puts what it does into the draft.
-    fn check(&self, draft: &mut Draft, at: UnixMillis, transfer: &Transfer) -> Result<(), Refusal> {
+    fn check(&self, draft: &mut Draft, at: UnixMillis, transfer: &Transfer) -> Result<Sides, Refusal> {
         match transfer.movement {
             Movement::Post { debit, credit, amount } => {
                 let (from, to) = self.pair(draft, debit, credit, amount)?;
                 let from = from.changed(|s| add(&mut s.debits_posted, amount))?;
                 let to = to.changed(|s| add(&mut s.credits_posted, amount))?;
-                draft.accounts.extend([(debit, from), (credit, to)]);
+                Ok(draft.put(from, to))
             }
             Movement::Reserve { debit, credit, amount, expires } => {
                 let (from, to) = self.pair(draft, debit, credit, amount)?;
                 let from = from.changed(|s| add(&mut s.debits_pending, amount))?;
                 let to = to.changed(|s| add(&mut s.credits_pending, amount))?;
-                draft.accounts.extend([(debit, from), (credit, to)]);
                 let reservation = Reservation { debit, credit, amount, expires, resolved: None };
                 draft.reservations.insert(transfer.id, reservation);
+                Ok(draft.put(from, to))
             }
             Movement::Settle { reservation, amount } => {
-                self.resolve(draft, reservation, Resolution::Settled(amount), at)?;
+                self.resolve(draft, reservation, Resolution::Settled(amount), at)
             }
-            Movement::Void { reservation } => self.resolve(draft, reservation, Resolution::Voided, at)?,
-            Movement::Expire { reservation } => self.resolve(draft, reservation, Resolution::Expired, at)?,
+            Movement::Void { reservation } => self.resolve(draft, reservation, Resolution::Voided, at),
+            Movement::Expire { reservation } => self.resolve(draft, reservation, Resolution::Expired, at),
         }
-        Ok(())
     }
 
     fn pair(&self, draft: &Draft, from: AccountId, to: AccountId, amount: Msat) -> Result<(Account, Account), Refusal> {
@@ -211,7 +255,7 @@ impl Book {
         found.copied().ok_or(Refusal::NoAccount { account })
     }
 
-    fn resolve(&self, draft: &mut Draft, id: TransferId, how: Resolution, at: UnixMillis) -> Result<(), Refusal> {
+    fn resolve(&self, draft: &mut Draft, id: TransferId, how: Resolution, at: UnixMillis) -> Result<Sides, Refusal> {
         let found = draft.reservations.get(&id).or_else(|| self.reservations.get(&id));
         let held = *found.ok_or(Refusal::NoReservation { reservation: id })?;
         if let Some(how) = held.resolved {
@@ -236,9 +280,8 @@ impl Book {
             s.credits_pending = s.credits_pending.checked_sub(held.amount)?;
             add(&mut s.credits_posted, moved)
         })?;
-        draft.accounts.extend([(held.debit, from), (held.credit, to)]);
         draft.reservations.insert(id, Reservation { resolved: Some(how), ..held });
-        Ok(())
+        Ok(draft.put(from, to))
     }
 }
 

@@ -15,7 +15,7 @@ mod store;
 mod transfer;
 
 pub use account::{Account, AccountKind, Sums};
-pub use book::{Book, Record, Reservation};
+pub use book::{Book, Record, Reservation, Side, Sides};
 pub use ids::{AccountId, TransferId};
 pub use store::{Clock, Impossible, Ledger, LedgerError, Period, StoreError};
 pub use transfer::{Applied, Movement, Purpose, Refusal, Resolution, Transfer};

@@ -1,8 +1,19 @@
-//! The ledger on real databases: SQLite in a folder, PostgreSQL of our own on a socket.
+//! The payments module on real databases: SQLite in a folder, PostgreSQL of our own on a socket.
 #![allow(clippy::unwrap_used, reason = "tests")]
 #![allow(clippy::print_stdout, reason = "child processes tell their parent what they did")]
 
+/// Makes of each of these a test on SQLite and one on PostgreSQL.
+macro_rules! on_both {
+    ($($name:ident)*) => {
+        mod sqlite { $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)] async fn $name() { super::$name(crate::support::Kind::Sqlite).await; })* }
+        mod postgres { $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)] async fn $name() { super::$name(crate::support::Kind::Postgres).await; })* }
+    };
+}
+
+mod book;
 mod child;
+mod crashes;
+mod migrations;
 mod postgres;
 mod store;
 mod support;

@@ -1,35 +1,27 @@
 //! What the ledger promises of its databases.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use payments::UnixMillis;
-use payments::ledger::{Applied, Ledger, LedgerError, Period, Refusal, Resolution};
+use payments::ledger::{Applied, LedgerError, Movement, Period, Purpose, Refusal, Resolution, Transfer};
 
-use crate::child;
-use crate::support::{Database, Kind, account, available, id, msat, post, reserve, settle, top_up};
-
-macro_rules! on_both {
-    ($($name:ident)*) => {
-        mod sqlite { $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)] async fn $name() { super::$name(super::Kind::Sqlite).await; })* }
-        mod postgres { $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)] async fn $name() { super::$name(super::Kind::Postgres).await; })* }
-    };
-}
+use crate::support::{
+    Database, Hands, Kind, account, assert_balanced, available, id, msat, post, reserve, settle, top_up, void,
+};
 
 on_both! {
     what_was_answered_is_there_after_a_restart
     a_request_that_comes_twice_is_done_once_and_one_that_differs_is_refused
     a_refusal_for_the_balance_is_remembered
+    linked_transfers_are_done_together_or_not_at_all
+    a_reservation_ends_once
     reservations_settle_in_part_and_expire_when_their_time_comes
     balances_and_statements_tell_any_past_time
-    two_hundred_debits_from_two_processes_take_exactly_what_is_there
-    the_same_id_from_two_processes_is_done_once
-    a_kill_loses_nothing_that_was_answered_and_makes_no_money
-    what_is_written_cannot_be_changed
+    a_clock_that_goes_back_does_not_mix_up_an_accounts_past
+    a_correction_is_a_transfer_of_its_own
+    a_frozen_account_does_nothing_new
 }
 
 async fn what_was_answered_is_there_after_a_restart(kind: Kind) {
-    let database = Database::new(kind);
+    let database = Database::new(kind).await;
     let ledger = database.ledger().await;
     top_up(&ledger, 1000).await;
     ledger.apply(vec![reserve("r", 300, None)]).await.unwrap();
@@ -42,7 +34,7 @@ async fn what_was_answered_is_there_after_a_restart(kind: Kind) {
 }
 
 async fn a_request_that_comes_twice_is_done_once_and_one_that_differs_is_refused(kind: Kind) {
-    let database = Database::new(kind);
+    let database = Database::new(kind).await;
     let ledger = database.ledger().await;
     top_up(&ledger, 1000).await;
     let again: Vec<_> = (0..20)
@@ -62,7 +54,7 @@ async fn a_request_that_comes_twice_is_done_once_and_one_that_differs_is_refused
 }
 
 async fn a_refusal_for_the_balance_is_remembered(kind: Kind) {
-    let database = Database::new(kind);
+    let database = Database::new(kind).await;
     let ledger = database.ledger().await;
     top_up(&ledger, 5).await;
     let refused = Refusal::NotEnough { account: account("ada"), available: msat(5) };
@@ -83,10 +75,9 @@ async fn a_refusal_for_the_balance_is_remembered(kind: Kind) {
 }
 
 async fn reservations_settle_in_part_and_expire_when_their_time_comes(kind: Kind) {
-    let database = Database::new(kind);
-    let time = Arc::new(AtomicU64::new(1_000));
-    let clock = Arc::clone(&time);
-    let ledger = database.ledger_at(Arc::new(move || UnixMillis(clock.load(Ordering::Relaxed)))).await;
+    let database = Database::new(kind).await;
+    let time = Hands::at(1_000);
+    let ledger = database.ledger_at(time.clock()).await;
     top_up(&ledger, 1000).await;
     for (name, expires) in [("a", Some(5_000)), ("b", Some(6_000)), ("c", None)] {
         ledger.apply(vec![reserve(name, 100, expires)]).await.unwrap();
@@ -94,7 +85,7 @@ async fn reservations_settle_in_part_and_expire_when_their_time_comes(kind: Kind
     ledger.apply(vec![settle("pay a", "a", 40)]).await.unwrap();
     assert_eq!(available(&ledger, "ada").await, 1000 - 40 - 200);
     assert_eq!(ledger.expire_due().await.unwrap(), 0);
-    time.store(7_000, Ordering::Relaxed);
+    time.set(7_000);
     assert_eq!(ledger.expire_due().await.unwrap(), 1, "a has ended, c has no end");
     assert_eq!(ledger.reservation(id("b")).await.unwrap().unwrap().resolved, Some(Resolution::Expired));
     assert!(ledger.reservation(id("c")).await.unwrap().unwrap().resolved.is_none());
@@ -104,13 +95,12 @@ async fn reservations_settle_in_part_and_expire_when_their_time_comes(kind: Kind
 }
 
 async fn balances_and_statements_tell_any_past_time(kind: Kind) {
-    let database = Database::new(kind);
-    let time = Arc::new(AtomicU64::new(1_000));
-    let clock = Arc::clone(&time);
-    let ledger = database.ledger_at(Arc::new(move || UnixMillis(clock.load(Ordering::Relaxed)))).await;
+    let database = Database::new(kind).await;
+    let time = Hands::at(1_000);
+    let ledger = database.ledger_at(time.clock()).await;
     top_up(&ledger, 1000).await;
     for (at, name) in [(2_000, "one"), (3_000, "two"), (3_000, "three")] {
-        time.store(at, Ordering::Relaxed);
+        time.set(at);
         ledger.apply(vec![post(name, "ada", "revenue", 100)]).await.unwrap();
     }
     let mut seen = Vec::new();
@@ -124,83 +114,93 @@ async fn balances_and_statements_tell_any_past_time(kind: Kind) {
     let all = Period { from: UnixMillis(0), until: UnixMillis(u64::MAX) };
     let lines = ledger.statement(account("ada"), all, 3).await.unwrap();
     assert_eq!(lines.iter().map(|l| l.transfer.id).collect::<Vec<_>>(), [id("top-up"), id("one"), id("two")]);
+    let had: Vec<_> = lines.iter().map(|l| l.sides.unwrap().sums_of(account("ada")).unwrap().balance()).collect();
+    assert_eq!(had, [1000, 900, 800], "each line tells what was left behind it");
+    let last = ledger.latest(account("ada"), 2).await.unwrap();
+    assert_eq!(last.iter().map(|l| l.transfer.id).collect::<Vec<_>>(), [id("three"), id("two")]);
+    assert_eq!(ledger.latest(account("revenue"), 9).await.unwrap().len(), 3);
 }
 
-async fn two_hundred_debits_from_two_processes_take_exactly_what_is_there(kind: Kind) {
-    let database = Database::new(kind);
-    let ledger = database.ledger().await;
-    // 137 times 10 msat, and a rest.
-    top_up(&ledger, 1375).await;
-    let mut other = child::start(&database.url, "other", "debit");
-    let mine = child::debit(&ledger, "mine", 100).await;
-    let theirs: u64 = child::lines(&mut other, "succeeded ").next().unwrap().parse().unwrap();
-    assert!(other.wait().unwrap().success());
-    assert_eq!(mine + theirs, 137, "{mine} here, {theirs} there");
-    assert_eq!(available(&ledger, "ada").await, 5);
-    assert_eq!(ledger.total().await.unwrap(), 0);
+async fn a_clock_that_goes_back_does_not_mix_up_an_accounts_past(kind: Kind) {
+    let database = Database::new(kind).await;
+    let (one, two) = (Hands::at(5_000), Hands::at(1_000));
+    let (here, there) = (database.ledger_at(one.clock()).await, database.ledger_at(two.clock()).await);
+    top_up(&here, 1000).await;
+    there.apply(vec![post("by a slow clock", "ada", "revenue", 100)]).await.unwrap();
+    assert_eq!(there.record(id("by a slow clock")).await.unwrap().unwrap().at, UnixMillis(5_000));
+    assert_eq!(here.sums_at(account("ada"), UnixMillis(4_999)).await.unwrap().balance(), 0);
+    assert_eq!(here.sums_at(account("ada"), UnixMillis(5_000)).await.unwrap().balance(), 900);
 }
 
-async fn the_same_id_from_two_processes_is_done_once(kind: Kind) {
-    let database = Database::new(kind);
-    let ledger = database.ledger().await;
-    top_up(&ledger, 10_000).await;
-    let mut other = child::start(&database.url, "same", "debit");
-    let mine = child::debit(&ledger, "same", 100).await;
-    let theirs: u64 = child::lines(&mut other, "succeeded ").next().unwrap().parse().unwrap();
-    assert!(other.wait().unwrap().success());
-    assert_eq!((mine, theirs), (100, 100), "all are answered well");
-    assert_eq!(available(&ledger, "ada").await, 10_000 - 100 * 10);
-}
-
-async fn a_kill_loses_nothing_that_was_answered_and_makes_no_money(kind: Kind) {
-    let database = Database::new(kind);
-    let ledger = database.ledger().await;
-    let mut child = child::start(&database.url, "killed", "for ever");
-    let mut told: Vec<String> = child::lines(&mut child, "done ").take(50).collect();
-    child.kill().unwrap();
-    child.wait().unwrap();
-    told.sort();
-    for name in &told {
-        assert!(ledger.record(id(name)).await.unwrap().is_some(), "{name} was answered and is not there");
-    }
-    let got = available(&ledger, "ada").await;
-    assert!(got >= 7 * told.len() as u64 && got.is_multiple_of(7), "{got}");
-    assert_eq!(ledger.total().await.unwrap(), 0);
-    assert_eq!(ledger.apply(vec![post(&told[0], "node", "ada", 7)]).await.unwrap(), Applied::Exists);
-}
-
-async fn what_is_written_cannot_be_changed(kind: Kind) {
-    let database = Database::new(kind);
+async fn a_correction_is_a_transfer_of_its_own(kind: Kind) {
+    let database = Database::new(kind).await;
     let ledger = database.ledger().await;
     top_up(&ledger, 1000).await;
-    ledger.apply(vec![reserve("r", 10, None)]).await.unwrap();
-    ledger.apply(vec![settle("s", "r", 10)]).await.unwrap();
-    for statement in [
-        "UPDATE transfers SET amount = 1",
-        "DELETE FROM transfers",
-        "UPDATE balances SET credits_posted = 1",
-        "DELETE FROM balances",
-        "DELETE FROM reservations",
-        "UPDATE reservations SET resolution = 2",
-        "UPDATE accounts SET debits_posted = 5000 WHERE kind = 1",
-        "UPDATE accounts SET debits_posted = -1",
-    ] {
-        let done = match kind {
-            Kind::Sqlite => {
-                let pool = sqlx::SqlitePool::connect(&database.url).await.unwrap();
-                sqlx::query(statement).execute(&pool).await.map(drop)
-            }
-            Kind::Postgres => {
-                let pool = sqlx::PgPool::connect(&database.url).await.unwrap();
-                sqlx::query(statement).execute(&pool).await.map(drop)
-            }
-        };
-        assert!(done.is_err(), "{statement}");
-    }
+    ledger.apply(vec![post("wrong", "ada", "revenue", 700)]).await.unwrap();
+    let back = Movement::Post { debit: account("revenue"), credit: account("ada"), amount: msat(200) };
+    let correction = Transfer { id: id("correction of wrong"), purpose: Purpose::Correction, movement: back };
+    ledger.apply(vec![correction]).await.unwrap();
+    assert_eq!(available(&ledger, "ada").await, 500);
+    let last = ledger.latest(account("ada"), 2).await.unwrap();
+    assert_eq!(last.iter().map(|l| l.transfer.purpose).collect::<Vec<_>>(), [Purpose::Correction, Purpose::Call]);
+    assert_balanced(&ledger).await;
 }
 
-#[tokio::test]
-async fn an_address_that_names_no_database_is_refused_without_telling_its_secrets() {
-    let error = Ledger::open("mysql://root:secret@host/db", Arc::new(|| UnixMillis(0))).await.unwrap_err().to_string();
-    assert!(error.contains("mysql") && !error.contains("secret"), "{error}");
+async fn a_frozen_account_does_nothing_new(kind: Kind) {
+    let database = Database::new(kind).await;
+    let ledger = database.ledger().await;
+    top_up(&ledger, 1000).await;
+    ledger.apply(vec![reserve("r", 500, None)]).await.unwrap();
+    assert!(ledger.freeze(account("ada"), true).await.unwrap());
+    assert!(!ledger.freeze(account("nobody"), true).await.unwrap());
+    let refused = ledger.apply(vec![post("out", "ada", "revenue", 1)]).await;
+    assert!(matches!(refused, Err(LedgerError::Refused { refusal: Refusal::Frozen { .. }, .. })), "{refused:?}");
+    ledger.apply(vec![settle("s", "r", 100)]).await.unwrap();
+    ledger.freeze(account("ada"), false).await.unwrap();
+    ledger.apply(vec![post("out now", "ada", "revenue", 1)]).await.unwrap();
+    assert_balanced(&ledger).await;
+}
+
+async fn linked_transfers_are_done_together_or_not_at_all(kind: Kind) {
+    let database = Database::new(kind).await;
+    let ledger = database.ledger().await;
+    top_up(&ledger, 1000).await;
+    ledger.apply(vec![reserve("r", 300, None)]).await.unwrap();
+    // The end of one reservation pays for the next, in one step.
+    let list = vec![settle("s", "r", 100), reserve("r2", 900, None)];
+    assert_eq!(ledger.apply(list.clone()).await.unwrap(), Applied::New);
+    assert_eq!(ledger.apply(list).await.unwrap(), Applied::Exists);
+    assert_eq!(available(&ledger, "ada").await, 0);
+    let refused = ledger.apply(vec![post("in", "node", "ada", 1), post("out", "ada", "revenue", 2)]).await;
+    assert!(matches!(refused, Err(LedgerError::Refused { place: 1, .. })), "{refused:?}");
+    assert!(ledger.record(id("in")).await.unwrap().is_none());
+    // Made and ended by one list: the row is written as it ended.
+    ledger.apply(vec![post("more", "node", "ada", 50), reserve("r3", 50, None), void("v", "r3")]).await.unwrap();
+    assert_eq!(ledger.reservation(id("r3")).await.unwrap().unwrap().resolved, Some(Resolution::Voided));
+    assert_balanced(&ledger).await;
+}
+
+async fn a_reservation_ends_once(kind: Kind) {
+    let database = Database::new(kind).await;
+    let ledger = database.ledger().await;
+    top_up(&ledger, 1000).await;
+    ledger.apply(vec![reserve("r", 300, None)]).await.unwrap();
+    let ends: Vec<_> = (0..20)
+        .map(|n| {
+            let (ledger, name) = (ledger.clone(), format!("end {n}"));
+            let end = if n % 2 == 0 { settle(&name, "r", 300) } else { void(&name, "r") };
+            tokio::spawn(async move { ledger.apply(vec![end]).await })
+        })
+        .collect();
+    let mut ended = 0;
+    for end in ends {
+        match end.await.unwrap() {
+            Ok(_) => ended += 1,
+            Err(LedgerError::Refused { refusal: Refusal::Resolved { .. }, .. }) => {}
+            Err(other) => panic!("{other}"),
+        }
+    }
+    assert_eq!(ended, 1);
+    assert!([1000, 700].contains(&available(&ledger, "ada").await));
+    assert_balanced(&ledger).await;
 }

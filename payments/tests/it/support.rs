@@ -1,38 +1,37 @@
 //! A database to write into, and transfers to write.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use payments::ledger::{AccountId, AccountKind, Clock, Ledger, LedgerError, Movement, Purpose, Transfer, TransferId};
+use payments::ledger::{
+    AccountId, AccountKind, Applied, Clock, Ledger, LedgerError, Movement, Purpose, Transfer, TransferId,
+};
 use payments::{Msat, UnixMillis};
 
-use crate::postgres::Postgres;
+use crate::postgres;
 
-/// A database that is gone with this.
+/// A database that is gone with this, or with the process.
 pub(crate) struct Database {
     pub(crate) url: String,
     _folder: Option<tempfile::TempDir>,
-    _server: Option<Postgres>,
 }
 
 /// Both kinds; every test runs on each.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Sqlite,
     Postgres,
 }
 
 impl Database {
-    pub(crate) fn new(kind: Kind) -> Self {
+    pub(crate) async fn new(kind: Kind) -> Self {
         match kind {
             Kind::Sqlite => {
                 let folder = tempfile::tempdir().unwrap();
                 let url = format!("sqlite://{}", folder.path().join("ledger.db").display());
-                Self { url, _folder: Some(folder), _server: None }
+                Self { url, _folder: Some(folder) }
             }
-            Kind::Postgres => {
-                let server = Postgres::start();
-                Self { url: server.url(), _folder: None, _server: Some(server) }
-            }
+            Kind::Postgres => Self { url: postgres::new_database().await, _folder: None },
         }
     }
 
@@ -48,6 +47,25 @@ impl Database {
             ledger.open_account(account(name), kind).await.unwrap();
         }
         ledger
+    }
+}
+
+/// A clock that stands still until it is set.
+#[derive(Clone)]
+pub(crate) struct Hands(Arc<AtomicU64>);
+
+impl Hands {
+    pub(crate) fn at(ms: u64) -> Self {
+        Self(Arc::new(AtomicU64::new(ms)))
+    }
+
+    pub(crate) fn set(&self, ms: u64) {
+        self.0.store(ms, Ordering::Relaxed);
+    }
+
+    pub(crate) fn clock(&self) -> Clock {
+        let hands = self.clone();
+        Arc::new(move || UnixMillis(hands.0.load(Ordering::Relaxed)))
     }
 }
 
@@ -68,7 +86,7 @@ pub(crate) fn msat(amount: u64) -> Msat {
     Msat::new(amount).unwrap()
 }
 
-fn transfer(name: &str, movement: Movement) -> Transfer {
+pub(crate) fn transfer(name: &str, movement: Movement) -> Transfer {
     Transfer { id: id(name), purpose: Purpose::Call, movement }
 }
 
@@ -85,6 +103,10 @@ pub(crate) fn settle(name: &str, of: &str, amount: u64) -> Transfer {
     transfer(name, Movement::Settle { reservation: id(of), amount: msat(amount) })
 }
 
+pub(crate) fn void(name: &str, of: &str) -> Transfer {
+    transfer(name, Movement::Void { reservation: id(of) })
+}
+
 pub(crate) async fn top_up(ledger: &Ledger, amount: u64) {
     ledger.apply(vec![post("top-up", "node", "ada", amount)]).await.unwrap();
 }
@@ -93,6 +115,16 @@ pub(crate) async fn available(ledger: &Ledger, name: &str) -> u64 {
     ledger.account(account(name)).await.unwrap().unwrap().sums.available().msat()
 }
 
-pub(crate) fn is_refused(answer: &Result<payments::ledger::Applied, LedgerError>) -> bool {
+/// The books add up, and no prepaid account is below zero.
+pub(crate) async fn assert_balanced(ledger: &Ledger) {
+    assert_eq!(ledger.unbalanced().await.unwrap(), [], "accounts that are not what their transfers add up to");
+    assert_eq!(ledger.total().await.unwrap(), 0);
+    for account in ledger.accounts().await.unwrap().iter().filter(|a| a.kind.is_prepaid()) {
+        let held = i128::from(account.sums.debits_pending.msat());
+        assert!(account.sums.balance() >= held, "{account:?} is below zero");
+    }
+}
+
+pub(crate) fn is_refused(answer: &Result<Applied, LedgerError>) -> bool {
     matches!(answer, Err(LedgerError::Refused { .. }))
 }

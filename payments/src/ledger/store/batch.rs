@@ -1,8 +1,8 @@
 //! One commit: which rows its requests name, what becomes of them, what is to be written. Without a database.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
-use super::rows::{ReservationRow, TransferRow};
+use super::rows::{AccountRow, Impossible, ReservationRow, TransferRow, ended, stored_time, time};
 use crate::UnixMillis;
 use crate::ledger::{Account, AccountId, Applied, Book, Movement, Refusal, Reservation, Transfer, TransferId};
 
@@ -36,18 +36,78 @@ impl Keys {
         keys
     }
 
-    pub(super) fn add_accounts_of(&mut self, reservation: &Reservation) {
+    fn add_accounts_of(&mut self, reservation: &Reservation) {
         self.accounts.extend([reservation.debit, reservation.credit]);
     }
+}
+
+/// What was read for a commit.
+#[derive(Debug, Default)]
+pub(super) struct Loaded {
+    book: Book,
+    /// The rows of the reservations in the book.
+    seqs: HashMap<TransferId, i64>,
+    /// When the last of the accounts changed.
+    changed: UnixMillis,
+}
+
+impl Loaded {
+    /// Takes in reservations, and adds their accounts to those that are to be read.
+    pub(super) fn reservations(&mut self, rows: Vec<ReservationRow>, keys: &mut Keys) -> Result<(), Impossible> {
+        for row in rows {
+            let seq = row.seq;
+            let (id, held) = row.read()?;
+            keys.add_accounts_of(&held);
+            self.book.recall_reservation(id, held);
+            self.seqs.insert(id, seq);
+        }
+        Ok(())
+    }
+
+    pub(super) fn accounts(&mut self, rows: Vec<AccountRow>) -> Result<(), Impossible> {
+        for row in rows {
+            self.changed = self.changed.max(time(row.at));
+            self.book.open(row.try_into()?);
+        }
+        Ok(())
+    }
+
+    pub(super) fn transfers(&mut self, rows: &[TransferRow]) -> Result<(), Impossible> {
+        rows.iter().try_for_each(|row| {
+            self.book.recall(row.read()?);
+            Ok(())
+        })
+    }
+}
+
+/// A reservation that a commit makes. It may have ended already.
+#[derive(Debug)]
+pub(super) struct NewReservation {
+    /// The place of its transfer in [`Changes::transfers`].
+    pub(super) place: usize,
+    pub(super) amount: i64,
+    pub(super) expires: Option<i64>,
+    pub(super) resolution: Option<i64>,
+    pub(super) settled: Option<i64>,
+}
+
+/// A reservation made by an earlier commit that ends now.
+#[derive(Debug)]
+pub(super) struct EndedReservation {
+    pub(super) seq: i64,
+    pub(super) resolution: Option<i64>,
+    pub(super) settled: Option<i64>,
 }
 
 /// What a commit writes.
 #[derive(Debug, Default)]
 pub(super) struct Changes {
+    /// When.
+    pub(super) at: i64,
     /// In the order in which they were done.
     pub(super) transfers: Vec<TransferRow>,
-    pub(super) new_reservations: Vec<ReservationRow>,
-    pub(super) ended_reservations: Vec<ReservationRow>,
+    pub(super) new_reservations: Vec<NewReservation>,
+    pub(super) ended_reservations: Vec<EndedReservation>,
     /// As they stand afterwards.
     pub(super) accounts: Vec<Account>,
 }
@@ -58,25 +118,47 @@ impl Changes {
     }
 }
 
-/// Does the requests on what was loaded, in order, each alone.
-pub(super) fn run(loaded: &Book, at: UnixMillis, requests: &[Vec<Transfer>]) -> (Vec<Answer>, Changes) {
-    let mut book = loaded.clone();
-    let answers: Vec<Answer> = requests.iter().map(|list| book.apply_all(at, list)).collect();
-    let mut changes = Changes::default();
+/// Does the requests on what was read, in order, each alone. `now` is moved behind what was done on these accounts before,
+/// so that an account's transfers are in the order of their times, whatever the clocks of two processes say.
+pub(super) fn run(loaded: &Loaded, now: UnixMillis, requests: &[Vec<Transfer>]) -> (Vec<Answer>, Changes) {
+    let at = now.max(loaded.changed);
+    let mut book = loaded.book.clone();
+    let mut changes = Changes { at: stored_time(at), ..Changes::default() };
     let mut written = HashSet::new();
-    for transfer in requests.iter().flatten() {
-        if loaded.record(transfer.id).is_some() || !written.insert(transfer.id) {
-            continue;
+    let mut answers = Vec::with_capacity(requests.len());
+    for list in requests {
+        answers.push(book.apply_all(at, list));
+        for transfer in list.iter().filter(|t| loaded.book.record(t.id).is_none()) {
+            let Some(row) = book.record(transfer.id).and_then(TransferRow::new) else { continue };
+            if !written.insert(transfer.id) {
+                continue;
+            }
+            if let Some(held) = book.reservation(transfer.id) {
+                let (amount, expires) = (held.amount.into(), held.expires.map(stored_time));
+                let place = changes.transfers.len();
+                changes.new_reservations.push(NewReservation {
+                    place,
+                    amount,
+                    expires,
+                    resolution: None,
+                    settled: None,
+                });
+            }
+            changes.transfers.push(row);
         }
-        changes.transfers.extend(book.record(transfer.id).and_then(|record| TransferRow::new(record, &book)));
     }
-    changes.accounts = book.accounts().filter(|a| loaded.account(a.id) != Some(*a)).copied().collect();
-    for (id, held) in book.reservations() {
-        match loaded.reservation(id) {
-            None => changes.new_reservations.push(ReservationRow::new(id, held)),
-            Some(before) if before != held => changes.ended_reservations.push(ReservationRow::new(id, held)),
-            Some(_) => {}
+    for new in &mut changes.new_reservations {
+        let id = changes.transfers[new.place].id.as_slice().try_into().map(TransferId::from_bytes);
+        let held = id.ok().and_then(|id| book.reservation(id));
+        (new.resolution, new.settled) = ended(held.and_then(|held| held.resolved));
+    }
+    for (id, seq) in &loaded.seqs {
+        let (before, now) = (loaded.book.reservation(*id), book.reservation(*id));
+        if before != now {
+            let (resolution, settled) = ended(now.and_then(|held| held.resolved));
+            changes.ended_reservations.push(EndedReservation { seq: *seq, resolution, settled });
         }
     }
+    changes.accounts = book.accounts().filter(|a| loaded.book.account(a.id) != Some(*a)).copied().collect();
     (answers, changes)
 }

@@ -6,19 +6,19 @@
 
 mod batch;
 mod postgres;
+mod reads;
 mod rows;
 mod sqlite;
 
-use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
 use self::batch::Answer;
-use self::postgres::PostgresStore;
-use self::sqlite::SqliteStore;
 use super::{Account, AccountId, AccountKind, Applied, Record, Refusal, Reservation, Sums, Transfer, TransferId};
 use crate::UnixMillis;
+use crate::database::{Database, OpenError, tell};
 pub use rows::Impossible;
 
 /// Requests that may wait for the writer; then askers wait.
@@ -26,7 +26,9 @@ const WAITING: usize = 4096;
 /// Requests in one commit.
 const IN_ONE_COMMIT: usize = 1024;
 /// How often a commit is tried that lost against another process.
-const TRIES: u32 = 5;
+const TRIES: u32 = 10;
+/// How long a commit may take before its askers are told that nobody knows: longer than a database waits for another process.
+const COMMIT: Duration = Duration::from_secs(30);
 /// Reservations that are expired at a time.
 const EXPIRED_AT_ONCE: u32 = 500;
 
@@ -36,9 +38,6 @@ pub enum StoreError {
     /// What the database said.
     #[error("the ledger's database failed: {0}")]
     Database(#[from] sqlx::Error),
-    /// It is of another version.
-    #[error("the ledger's database cannot be brought up to date: {0}")]
-    Migrate(#[from] sqlx::migrate::MigrateError),
     /// It holds what we never wrote.
     #[error(transparent)]
     Impossible(#[from] Impossible),
@@ -50,9 +49,12 @@ pub enum StoreError {
         /// Rows that should have been.
         expected: usize,
     },
-    /// No database that is known.
-    #[error("{0:?} names no database; use sqlite://FILE or postgres://HOST/NAME")]
-    Url(String),
+    /// It takes too long.
+    #[error("the ledger's database has not answered for {} s", COMMIT.as_secs())]
+    Slow,
+    /// The program ends, or the writer broke.
+    #[error("the ledger's writer ended before it answered")]
+    WriterEnded,
 }
 
 impl StoreError {
@@ -64,6 +66,15 @@ impl StoreError {
                 // PostgreSQL: serialization failure, deadlock, unique violation (the same id, at the same moment).
                 error.is_unique_violation() || matches!(error.code().as_deref(), Some("40001" | "40P01"))
             }
+            _ => false,
+        }
+    }
+
+    /// Whether one request of a commit is to blame, and the others would pass without it.
+    fn is_of_one_request(&self) -> bool {
+        match self {
+            Self::Impossible(_) | Self::Changed { .. } => true,
+            Self::Database(sqlx::Error::Database(error)) => !matches!(error.kind(), sqlx::error::ErrorKind::Other),
             _ => false,
         }
     }
@@ -101,54 +112,21 @@ pub struct Period {
     pub until: UnixMillis,
 }
 
-/// What a database does for the ledger.
-trait Store: Send + Sync + 'static {
-    /// Does requests in order, each alone, in one commit.
-    fn commit(
-        &self,
-        at: UnixMillis,
-        requests: &[Vec<Transfer>],
-    ) -> impl Future<Output = Result<Vec<Answer>, StoreError>> + Send;
-    fn open_account(&self, account: Account) -> impl Future<Output = Result<(), StoreError>> + Send;
-    fn freeze(&self, account: AccountId, frozen: bool) -> impl Future<Output = Result<bool, StoreError>> + Send;
-    fn account(&self, account: AccountId) -> impl Future<Output = Result<Option<Account>, StoreError>> + Send;
-    fn accounts(&self) -> impl Future<Output = Result<Vec<Account>, StoreError>> + Send;
-    fn record(&self, transfer: TransferId) -> impl Future<Output = Result<Option<Record>, StoreError>> + Send;
-    fn reservation(&self, id: TransferId) -> impl Future<Output = Result<Option<Reservation>, StoreError>> + Send;
-    fn sums_at(&self, account: AccountId, at: UnixMillis) -> impl Future<Output = Result<Sums, StoreError>> + Send;
-    fn statement(
-        &self,
-        account: AccountId,
-        period: Period,
-        limit: u32,
-    ) -> impl Future<Output = Result<Vec<Record>, StoreError>> + Send;
-    fn due(&self, at: UnixMillis, limit: u32) -> impl Future<Output = Result<Vec<TransferId>, StoreError>> + Send;
-}
-
-enum Database {
-    Sqlite(SqliteStore),
-    Postgres(PostgresStore),
-}
-
-/// Asks whichever database it is.
-macro_rules! ask {
-    ($database:expr, $store:ident => $asked:expr) => {
-        match $database {
-            Database::Sqlite($store) => $asked.await,
-            Database::Postgres($store) => $asked.await,
-        }
-    };
-}
-
 struct Request {
     transfers: Vec<Transfer>,
     answer: oneshot::Sender<Result<Applied, LedgerError>>,
 }
 
+type Waiting = oneshot::Receiver<Result<Applied, LedgerError>>;
+
+async fn answered(waiting: Waiting) -> Result<Applied, LedgerError> {
+    waiting.await.unwrap_or_else(|_| Err(LedgerError::Unsure(Arc::new(StoreError::WriterEnded))))
+}
+
 /// The ledger on disk. Cheap to clone; the writer ends when the last clone is gone and all requests are answered.
 #[derive(Clone)]
 pub struct Ledger {
-    database: Arc<Database>,
+    database: Database,
     requests: mpsc::Sender<Request>,
     clock: Clock,
 }
@@ -166,17 +144,29 @@ impl Ledger {
     /// Opens the ledger at `sqlite://FILE` or `postgres://…`, makes it where there is none, and brings it up to date.
     ///
     /// # Errors
-    /// [`StoreError`] says what the database said.
-    pub async fn open(url: &str, clock: Clock) -> Result<Self, StoreError> {
-        let database = match url.split_once(':').map(|(scheme, _)| scheme) {
-            Some("sqlite") => Database::Sqlite(SqliteStore::open(url).await?),
-            Some("postgres" | "postgresql") => Database::Postgres(PostgresStore::open(url).await?),
-            _ => return Err(StoreError::Url(url.split(':').next().unwrap_or_default().to_owned())),
-        };
-        let database = Arc::new(database);
+    /// [`OpenError`] says what the database said.
+    pub async fn open(url: &str, clock: Clock) -> Result<Self, OpenError> {
+        Ok(Self::on(Database::open(url).await?, clock))
+    }
+
+    /// The ledger in a database that is open. Starts its writer; a process has one ledger, and clones it.
+    #[must_use]
+    pub fn on(database: Database, clock: Clock) -> Self {
         let (requests, waiting) = mpsc::channel(WAITING);
-        tokio::spawn(write(Arc::clone(&database), waiting, Arc::clone(&clock)));
-        Ok(Self { database, requests, clock })
+        tokio::spawn(write(database.clone(), waiting, Arc::clone(&clock)));
+        Self { database, requests, clock }
+    }
+
+    /// The database that the ledger is in, for the tables of the other rooms.
+    #[must_use]
+    pub fn database(&self) -> &Database {
+        &self.database
+    }
+
+    /// What time it is by the ledger's clock.
+    #[must_use]
+    pub fn now(&self) -> UnixMillis {
+        (self.clock)()
     }
 
     /// Opens an account; one that is there stays as it is.
@@ -184,7 +174,14 @@ impl Ledger {
     /// # Errors
     /// What the database says.
     pub async fn open_account(&self, id: AccountId, kind: AccountKind) -> Result<(), StoreError> {
-        ask!(&*self.database, s => s.open_account(Account::new(id, kind)))
+        let (id, kind) = (id.bytes(), i64::from(kind.number()));
+        let _new: Option<i64> = tell!(&self.database, pool => sqlx::query_scalar(
+                "INSERT INTO accounts (id, kind) VALUES ($1, $2) ON CONFLICT DO NOTHING RETURNING kind",
+            )
+            .bind(&id[..])
+            .bind(kind)
+            .fetch_optional(pool))?;
+        Ok(())
     }
 
     /// Does linked transfers: all or none. Answered when they are on the disk. See [`super::Book::apply_all`].
@@ -192,9 +189,13 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError::Refused`]: nothing was moved. [`LedgerError::Unsure`]: ask again with the same ids.
     pub async fn apply(&self, transfers: Vec<Transfer>) -> Result<Applied, LedgerError> {
-        let (answer, answered) = oneshot::channel();
+        answered(self.ask(transfers).await?).await
+    }
+
+    async fn ask(&self, transfers: Vec<Transfer>) -> Result<Waiting, LedgerError> {
+        let (answer, waiting) = oneshot::channel();
         self.requests.send(Request { transfers, answer }).await.map_err(|_| LedgerError::Closed)?;
-        answered.await.unwrap_or(Err(LedgerError::Closed))
+        Ok(waiting)
     }
 
     /// Freezes an account, or lets it go. `false`: there is none.
@@ -202,7 +203,13 @@ impl Ledger {
     /// # Errors
     /// What the database says.
     pub async fn freeze(&self, account: AccountId, frozen: bool) -> Result<bool, StoreError> {
-        ask!(&*self.database, s => s.freeze(account, frozen))
+        let id = account.bytes();
+        let now: Option<i64> = tell!(&self.database, pool =>
+            sqlx::query_scalar("UPDATE accounts SET frozen = $1 WHERE id = $2 RETURNING frozen")
+                .bind(i64::from(frozen))
+                .bind(&id[..])
+                .fetch_optional(pool))?;
+        Ok(now.is_some())
     }
 
     /// An account as it stands.
@@ -210,7 +217,7 @@ impl Ledger {
     /// # Errors
     /// What the database says.
     pub async fn account(&self, account: AccountId) -> Result<Option<Account>, StoreError> {
-        ask!(&*self.database, s => s.account(account))
+        reads::account(&self.database, account).await
     }
 
     /// What became of a transfer; `None`: it was never done.
@@ -218,7 +225,7 @@ impl Ledger {
     /// # Errors
     /// What the database says.
     pub async fn record(&self, transfer: TransferId) -> Result<Option<Record>, StoreError> {
-        ask!(&*self.database, s => s.record(transfer))
+        reads::record(&self.database, transfer).await
     }
 
     /// A reservation as it stands.
@@ -226,7 +233,7 @@ impl Ledger {
     /// # Errors
     /// What the database says.
     pub async fn reservation(&self, id: TransferId) -> Result<Option<Reservation>, StoreError> {
-        ask!(&*self.database, s => s.reservation(id))
+        reads::reservation(&self.database, id).await
     }
 
     /// An account's sums as they were at the end of that millisecond; nothing for one that did not exist.
@@ -234,7 +241,7 @@ impl Ledger {
     /// # Errors
     /// What the database says.
     pub async fn sums_at(&self, account: AccountId, at: UnixMillis) -> Result<Sums, StoreError> {
-        ask!(&*self.database, s => s.sums_at(account, at))
+        reads::sums_at(&self.database, account, at).await
     }
 
     /// What was done on an account in a period, in order, at most `limit` lines.
@@ -242,7 +249,7 @@ impl Ledger {
     /// # Errors
     /// What the database says.
     pub async fn statement(&self, account: AccountId, period: Period, limit: u32) -> Result<Vec<Record>, StoreError> {
-        ask!(&*self.database, s => s.statement(account, period, limit))
+        reads::statement(&self.database, account, period, limit).await
     }
 
     /// Releases reservations whose time has come, and says how many. A reservation that somebody ends at the same moment is
@@ -253,19 +260,50 @@ impl Ledger {
     pub async fn expire_due(&self) -> Result<u64, LedgerError> {
         let mut expired = 0;
         loop {
-            let due = ask!(&*self.database, s => s.due((self.clock)(), EXPIRED_AT_ONCE));
+            let due = reads::due(&self.database, self.now(), EXPIRED_AT_ONCE).await;
             let due = due.map_err(|error| LedgerError::Unsure(Arc::new(error)))?;
-            if due.is_empty() {
-                return Ok(expired);
-            }
+            let mut answers = Vec::with_capacity(due.len());
             for reservation in due {
-                match self.apply(vec![Transfer::expiry_of(reservation)]).await {
+                // All are asked before the first is waited for: one commit does them.
+                answers.push(self.ask(vec![Transfer::expiry_of(reservation)]).await?);
+            }
+            let before = expired;
+            for answer in answers {
+                match answered(answer).await {
                     Ok(_) => expired += 1,
                     Err(LedgerError::Refused { .. }) => {}
                     Err(error) => return Err(error),
                 }
             }
+            if expired == before {
+                return Ok(expired);
+            }
         }
+    }
+
+    /// What was done last on an account, the newest first.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn latest(&self, account: AccountId, limit: u32) -> Result<Vec<Record>, StoreError> {
+        reads::latest(&self.database, account, limit).await
+    }
+
+    /// All accounts, by id.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn accounts(&self) -> Result<Vec<Account>, StoreError> {
+        reads::accounts(&self.database).await
+    }
+
+    /// Adds up all transfers and gives the accounts whose sums are not that: none, or somebody has written into the database.
+    /// Reads the whole ledger.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn unbalanced(&self) -> Result<Vec<Account>, StoreError> {
+        reads::unbalanced(&self.database).await
     }
 
     /// The sum of all balances: zero, or somebody has written into the database. In millisatoshi.
@@ -273,26 +311,34 @@ impl Ledger {
     /// # Errors
     /// What the database says.
     pub async fn total(&self) -> Result<i128, StoreError> {
-        let accounts = ask!(&*self.database, s => s.accounts())?;
+        let accounts = reads::accounts(&self.database).await?;
         Ok(accounts.iter().map(|account| account.sums.balance()).sum())
     }
 }
 
-async fn write(database: Arc<Database>, mut waiting: mpsc::Receiver<Request>, clock: Clock) {
+async fn write(database: Database, mut waiting: mpsc::Receiver<Request>, clock: Clock) {
     let mut batch = Vec::with_capacity(IN_ONE_COMMIT);
     while waiting.recv_many(&mut batch, IN_ONE_COMMIT).await > 0 {
         let (requests, askers): (Vec<_>, Vec<_>) = batch.drain(..).map(|r| (r.transfers, r.answer)).unzip();
-        let answers = match commit(&database, clock(), &requests).await {
+        let answers = match commit(&database, &clock, &requests).await {
             Ok(answers) => answers.into_iter().map(told).collect(),
-            Err(error) if requests.len() == 1 => vec![Err(LedgerError::Unsure(Arc::new(error)))],
             // One that the database does not take must not take the others with it.
-            Err(_) => each_alone(&database, &clock, &requests).await,
+            Err(error) if requests.len() > 1 && error.is_of_one_request() => {
+                each_alone(&database, &clock, &requests).await
+            }
+            Err(error) => unsure(error, requests.len()),
         };
         for (asker, answer) in askers.into_iter().zip(answers) {
             // Who asked may be gone; the ledger holds what was done.
             let _ = asker.send(answer);
         }
     }
+}
+
+fn unsure(error: StoreError, askers: usize) -> Vec<Result<Applied, LedgerError>> {
+    tracing::error!(%error, requests = askers, "a commit of the ledger failed");
+    let error = Arc::new(error);
+    (0..askers).map(|_| Err(LedgerError::Unsure(Arc::clone(&error)))).collect()
 }
 
 async fn each_alone(
@@ -302,20 +348,25 @@ async fn each_alone(
 ) -> Vec<Result<Applied, LedgerError>> {
     let mut answers = Vec::with_capacity(requests.len());
     for request in requests {
-        let answer = commit(database, clock(), std::slice::from_ref(request)).await;
-        answers.push(match answer.map(|mut answers| answers.pop()) {
-            Ok(Some(answer)) => told(answer),
-            Ok(None) => Err(LedgerError::Closed),
-            Err(error) => Err(LedgerError::Unsure(Arc::new(error))),
-        });
+        match commit(database, clock, std::slice::from_ref(request)).await {
+            Ok(alone) => answers.extend(alone.into_iter().map(told)),
+            Err(error) => answers.extend(unsure(error, 1)),
+        }
     }
     answers
 }
 
-async fn commit(database: &Database, at: UnixMillis, requests: &[Vec<Transfer>]) -> Result<Vec<Answer>, StoreError> {
+async fn commit(database: &Database, clock: &Clock, requests: &[Vec<Transfer>]) -> Result<Vec<Answer>, StoreError> {
     let mut tries = 1;
     loop {
-        match ask!(database, s => s.commit(at, requests)) {
+        let now = clock();
+        let done = async {
+            match database {
+                Database::Sqlite(file) => sqlite::commit(file, now, requests).await,
+                Database::Postgres(pool) => postgres::commit(pool, now, requests).await,
+            }
+        };
+        match tokio::time::timeout(COMMIT, done).await.unwrap_or(Err(StoreError::Slow)) {
             Err(error) if tries < TRIES && error.passes_again() => tries += 1,
             done => return done,
         }

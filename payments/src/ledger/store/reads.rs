@@ -1,0 +1,127 @@
+//! What is asked of the books. The SQL is the same for both databases.
+
+use super::rows::{AccountRow, ReservationRow, SumsRow, TransferRow, stored_time};
+use super::{Period, StoreError};
+use crate::UnixMillis;
+use crate::database::{Database, ask};
+use crate::ledger::{Account, AccountId, Record, Reservation, Sums, TransferId};
+
+pub(super) async fn account(database: &Database, account: AccountId) -> Result<Option<Account>, StoreError> {
+    let id = account.bytes();
+    let row: Option<AccountRow> = ask!(database, pool =>
+        sqlx::query_as("SELECT * FROM accounts WHERE id = $1").bind(&id[..]).fetch_optional(pool))?;
+    Ok(row.map(TryInto::try_into).transpose()?)
+}
+
+pub(super) async fn accounts(database: &Database) -> Result<Vec<Account>, StoreError> {
+    let rows: Vec<AccountRow> = ask!(database, pool =>
+        sqlx::query_as("SELECT * FROM accounts ORDER BY id").fetch_all(pool))?;
+    Ok(rows.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?)
+}
+
+pub(super) async fn record(database: &Database, transfer: TransferId) -> Result<Option<Record>, StoreError> {
+    let id = transfer.bytes();
+    let row: Option<TransferRow> = ask!(database, pool =>
+        sqlx::query_as("SELECT * FROM transfers WHERE id = $1").bind(&id[..]).fetch_optional(pool))?;
+    Ok(row.map(|row| row.read()).transpose()?)
+}
+
+pub(super) async fn reservation(database: &Database, id: TransferId) -> Result<Option<Reservation>, StoreError> {
+    let id = id.bytes();
+    let row: Option<ReservationRow> = ask!(database, pool => sqlx::query_as(
+            "SELECT t.seq, t.id, t.debit, t.credit, r.amount, r.expires, r.resolution, r.settled
+             FROM transfers t JOIN reservations r ON r.seq = t.seq WHERE t.id = $1",
+        )
+        .bind(&id[..])
+        .fetch_optional(pool))?;
+    Ok(row.map(|row| row.read().map(|(_, held)| held)).transpose()?)
+}
+
+/// The last transfer of the account by then tells what it had after it.
+pub(super) async fn sums_at(database: &Database, account: AccountId, at: UnixMillis) -> Result<Sums, StoreError> {
+    let id = account.bytes();
+    let row: Option<SumsRow> = ask!(database, pool => sqlx::query_as(
+            "SELECT * FROM (
+                 SELECT seq, debit_debits_pending AS debits_pending, debit_debits_posted AS debits_posted,
+                     debit_credits_pending AS credits_pending, debit_credits_posted AS credits_posted
+                 FROM transfers WHERE debit = $1 AND at <= $2 AND refusal IS NULL ORDER BY at DESC, seq DESC LIMIT 1) AS gave
+             UNION ALL SELECT * FROM (
+                 SELECT seq, credit_debits_pending, credit_debits_posted, credit_credits_pending, credit_credits_posted
+                 FROM transfers WHERE credit = $1 AND at <= $2 AND refusal IS NULL ORDER BY at DESC, seq DESC LIMIT 1) AS got
+             ORDER BY seq DESC LIMIT 1",
+        )
+        .bind(&id[..])
+        .bind(stored_time(at))
+        .fetch_optional(pool))?;
+    Ok(row.map(TryInto::try_into).transpose()?.unwrap_or_default())
+}
+
+pub(super) async fn statement(
+    database: &Database,
+    account: AccountId,
+    period: Period,
+    limit: u32,
+) -> Result<Vec<Record>, StoreError> {
+    let id = account.bytes();
+    let rows: Vec<TransferRow> = ask!(database, pool => sqlx::query_as(
+            "SELECT * FROM (SELECT * FROM transfers WHERE debit = $1 AND at >= $2 AND at < $3 AND refusal IS NULL
+                 ORDER BY at, seq LIMIT $4) AS gave
+             UNION ALL SELECT * FROM (SELECT * FROM transfers WHERE credit = $1 AND at >= $2 AND at < $3 AND refusal IS NULL
+                 ORDER BY at, seq LIMIT $4) AS got
+             ORDER BY at, seq LIMIT $4",
+        )
+        .bind(&id[..])
+        .bind(stored_time(period.from))
+        .bind(stored_time(period.until))
+        .bind(i64::from(limit))
+        .fetch_all(pool))?;
+    Ok(rows.iter().map(TransferRow::read).collect::<Result<_, _>>()?)
+}
+
+pub(super) async fn latest(database: &Database, account: AccountId, limit: u32) -> Result<Vec<Record>, StoreError> {
+    let id = account.bytes();
+    let rows: Vec<TransferRow> = ask!(database, pool => sqlx::query_as(
+            "SELECT * FROM (SELECT * FROM transfers WHERE debit = $1 AND refusal IS NULL
+                 ORDER BY at DESC, seq DESC LIMIT $2) AS gave
+             UNION ALL SELECT * FROM (SELECT * FROM transfers WHERE credit = $1 AND refusal IS NULL
+                 ORDER BY at DESC, seq DESC LIMIT $2) AS got
+             ORDER BY at DESC, seq DESC LIMIT $2",
+        )
+        .bind(&id[..])
+        .bind(i64::from(limit))
+        .fetch_all(pool))?;
+    Ok(rows.iter().map(TransferRow::read).collect::<Result<_, _>>()?)
+}
+
+pub(super) async fn due(database: &Database, at: UnixMillis, limit: u32) -> Result<Vec<TransferId>, StoreError> {
+    let rows: Vec<ReservationRow> = ask!(database, pool => sqlx::query_as(
+            "SELECT t.seq, t.id, t.debit, t.credit, r.amount, r.expires, r.resolution, r.settled
+             FROM reservations r JOIN transfers t ON t.seq = r.seq
+             WHERE r.resolution IS NULL AND r.expires <= $1 ORDER BY r.expires LIMIT $2",
+        )
+        .bind(stored_time(at))
+        .bind(i64::from(limit))
+        .fetch_all(pool))?;
+    Ok(rows.into_iter().map(|row| row.read().map(|(id, _)| id)).collect::<Result<_, _>>()?)
+}
+
+/// Accounts whose sums are not what their transfers add up to. One statement, so that it sees one moment.
+pub(super) async fn unbalanced(database: &Database) -> Result<Vec<Account>, StoreError> {
+    let rows: Vec<AccountRow> = ask!(database, pool => sqlx::query_as(
+            "WITH moved AS (
+                 SELECT debit AS id, amount AS d, 0 AS c, 0 AS dp, 0 AS cp
+                     FROM transfers WHERE refusal IS NULL AND movement IN (1, 3)
+                 UNION ALL SELECT credit, 0, amount, 0, 0 FROM transfers WHERE refusal IS NULL AND movement IN (1, 3)
+                 UNION ALL SELECT t.debit, 0, 0, r.amount, 0
+                     FROM reservations r JOIN transfers t ON t.seq = r.seq WHERE r.resolution IS NULL
+                 UNION ALL SELECT t.credit, 0, 0, 0, r.amount
+                     FROM reservations r JOIN transfers t ON t.seq = r.seq WHERE r.resolution IS NULL),
+             added AS (SELECT id, SUM(d) AS d, SUM(c) AS c, SUM(dp) AS dp, SUM(cp) AS cp FROM moved GROUP BY id)
+             SELECT a.* FROM accounts a LEFT JOIN added ON added.id = a.id
+             WHERE a.debits_posted <> COALESCE(added.d, 0) OR a.credits_posted <> COALESCE(added.c, 0)
+                 OR a.debits_pending <> COALESCE(added.dp, 0) OR a.credits_pending <> COALESCE(added.cp, 0)
+             ORDER BY a.id",
+        )
+        .fetch_all(pool))?;
+    Ok(rows.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?)
+}
