@@ -3,7 +3,7 @@
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -14,6 +14,7 @@ use sqlx::{Connection as _, PgConnection};
 struct Server {
     folder: PathBuf,
     _alive: ChildStdin,
+    _keeper: Child,
 }
 
 /// Makes the cluster, runs the server, says when it can be reached, and tidies up when nobody is there any more. Its arguments:
@@ -82,10 +83,11 @@ impl Server {
         let mut log = Vec::new();
         for line in said {
             if line == "ready" {
-                return Self { folder, _alive: alive };
+                return Self { folder, _alive: alive, _keeper: keeper };
             }
             log.push(line);
         }
+        let _ = keeper.wait();
         panic!("PostgreSQL does not start:\n{}", log.join("\n"));
     }
 
