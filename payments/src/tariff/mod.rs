@@ -1,4 +1,4 @@
-//! What a call costs: prices and their increments, rate decks with their versions and lookups.
+//! What a call costs: prices and their increments, rate decks with their versions and lookups, and the cheapest trunk.
 
 #[doc(hidden)]
 pub mod bench;
@@ -8,6 +8,7 @@ pub mod fuzz;
 pub mod import;
 mod number;
 pub mod price;
+pub mod routing;
 mod table;
 
 pub use deck::{Deck, DeckId, DeckKind, Decks, NoRate, Rate};

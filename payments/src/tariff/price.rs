@@ -272,10 +272,20 @@ impl Price {
         self.0.increments.round_up(begun.min(LONGEST_SECONDS).max(self.0.minimum.into()))
     }
 
+    /// What an answered call of this length costs in sixtieths of a millisatoshi: exactly, not rounded.
+    pub(super) fn sixtieths(&self, length: Duration) -> i128 {
+        if length < Duration::from_secs(self.0.grace.into()) {
+            return 0;
+        }
+        self.sixtieths_of_billed(self.billed_when_charged(length))
+    }
+
+    fn sixtieths_of_billed(&self, seconds: u64) -> i128 {
+        i128::from(self.0.connect_fee.msat()) * 60 + i128::from(self.0.per_minute.msat()) * i128::from(seconds)
+    }
+
     fn cost_of_billed(&self, seconds: u64) -> Msat {
-        let sixtieths = i128::from(self.0.per_minute.msat()) * i128::from(seconds);
-        let rounded_up = (sixtieths + 59) / 60;
-        let cost = rounded_up + i128::from(self.0.connect_fee.msat());
+        let cost = (self.sixtieths_of_billed(seconds) + 59) / 60;
         // The bounds above leave room; if one of them were ever wrong, nobody could pay this.
         u64::try_from(cost).ok().and_then(Msat::new).unwrap_or(Msat::MAX)
     }
