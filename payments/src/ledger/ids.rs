@@ -1,13 +1,21 @@
 //! Names of accounts and transfers: 128 bits, made by whoever asks, never by the ledger.
 
 use std::fmt;
+use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+
+/// Words that are no id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("an id has 32 hexadecimal digits")]
+pub struct NoId;
 
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident, $domain:literal) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
         pub struct $name([u8; 16]);
 
         impl $name {
@@ -33,6 +41,31 @@ macro_rules! id {
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = NoId;
+
+            /// Reads the 32 hexadecimal digits that it is shown as.
+            fn from_str(text: &str) -> Result<Self, NoId> {
+                let mut id = [0; 16];
+                hex::decode_to_slice(text, &mut id).map_err(|_| NoId)?;
+                Ok(Self(id))
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = NoId;
+
+            fn try_from(text: String) -> Result<Self, NoId> {
+                text.parse()
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> Self {
+                id.to_string()
             }
         }
 
@@ -70,6 +103,16 @@ fn named(domain: &str, parts: &[&str]) -> [u8; 16] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_id_is_read_as_it_is_shown() {
+        let id = AccountId::named(&["a"]);
+        assert_eq!(id.to_string().parse(), Ok(id));
+        assert_eq!(serde_json::from_str::<AccountId>(&serde_json::to_string(&id).unwrap()).unwrap(), id);
+        for text in ["", "00", "zz", &"0".repeat(31), &"0".repeat(33), &"\u{e9}".repeat(16)] {
+            assert_eq!(text.parse::<TransferId>(), Err(NoId), "{text}");
+        }
+    }
 
     #[test]
     fn the_same_words_name_the_same_and_others_do_not() {

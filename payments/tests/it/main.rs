@@ -10,10 +10,12 @@ macro_rules! on_both {
     };
 }
 
+mod bench;
 mod book;
 mod child;
 mod crashes;
 mod migrations;
+mod notes;
 mod postgres;
 mod store;
 mod support;

@@ -1,13 +1,21 @@
 //! One commit: which rows its requests name, what becomes of them, what is to be written. Without a database.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::rows::{AccountRow, Impossible, ReservationRow, TransferRow, ended, stored_time, time};
 use crate::UnixMillis;
-use crate::ledger::{Account, AccountId, Applied, Book, Movement, Refusal, Reservation, Transfer, TransferId};
+use crate::ledger::{Account, AccountId, Applied, Book, Movement, Note, Refusal, Reservation, Transfer, TransferId};
 
 /// What a request gets: done, or which of its transfers was refused and why.
 pub(super) type Answer = Result<Applied, (usize, Refusal)>;
+
+/// What one asker wants done, all or nothing.
+#[derive(Debug)]
+pub(super) struct Wish {
+    pub(super) transfers: Vec<Transfer>,
+    /// Written when the transfers are done; not when they were done before.
+    pub(super) note: Option<Note>,
+}
 
 /// Rows that requests name; reservations name accounts on top.
 #[derive(Debug, Default)]
@@ -18,9 +26,9 @@ pub(super) struct Keys {
 }
 
 impl Keys {
-    pub(super) fn of(requests: &[Vec<Transfer>]) -> Self {
+    pub(super) fn of(requests: &[Wish]) -> Self {
         let mut keys = Self::default();
-        for transfer in requests.iter().flatten() {
+        for transfer in requests.iter().flat_map(|wish| &wish.transfers) {
             keys.transfers.insert(transfer.id);
             match transfer.movement {
                 Movement::Post { debit, credit, .. } | Movement::Reserve { debit, credit, .. } => {
@@ -110,24 +118,24 @@ pub(super) struct Changes {
     pub(super) ended_reservations: Vec<EndedReservation>,
     /// As they stand afterwards.
     pub(super) accounts: Vec<Account>,
-}
-
-impl Changes {
-    pub(super) fn is_empty(&self) -> bool {
-        self.transfers.is_empty()
-    }
+    /// Notes by their names; `None`: taken away.
+    pub(super) notes: BTreeMap<String, Option<String>>,
 }
 
 /// Does the requests on what was read, in order, each alone. `now` is moved behind what was done on these accounts before,
 /// so that an account's transfers are in the order of their times, whatever the clocks of two processes say.
-pub(super) fn run(loaded: &Loaded, now: UnixMillis, requests: &[Vec<Transfer>]) -> (Vec<Answer>, Changes) {
+pub(super) fn run(loaded: &Loaded, now: UnixMillis, requests: &[Wish]) -> (Vec<Answer>, Changes) {
     let at = now.max(loaded.changed);
     let mut book = loaded.book.clone();
     let mut changes = Changes { at: stored_time(at), ..Changes::default() };
     let mut written = HashSet::new();
     let mut answers = Vec::with_capacity(requests.len());
-    for list in requests {
-        answers.push(book.apply_all(at, list));
+    for Wish { transfers: list, note } in requests {
+        let answer = book.apply_all(at, list);
+        if let (Ok(Applied::New), Some(Note { key, body })) = (&answer, note) {
+            changes.notes.insert(key.clone(), body.clone());
+        }
+        answers.push(answer);
         for transfer in list.iter().filter(|t| loaded.book.record(t.id).is_none()) {
             let Some(row) = book.record(transfer.id).and_then(TransferRow::new) else { continue };
             if !written.insert(transfer.id) {

@@ -15,8 +15,8 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
-use self::batch::Answer;
-use super::{Account, AccountId, AccountKind, Applied, Record, Refusal, Reservation, Sums, Transfer, TransferId};
+use self::batch::{Answer, Wish};
+use super::{Account, AccountId, AccountKind, Applied, Note, Record, Refusal, Reservation, Sums, Transfer, TransferId};
 use crate::UnixMillis;
 use crate::database::{Database, OpenError, tell};
 pub use rows::Impossible;
@@ -113,7 +113,7 @@ pub struct Period {
 }
 
 struct Request {
-    transfers: Vec<Transfer>,
+    wish: Wish,
     answer: oneshot::Sender<Result<Applied, LedgerError>>,
 }
 
@@ -189,12 +189,22 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError::Refused`]: nothing was moved. [`LedgerError::Unsure`]: ask again with the same ids.
     pub async fn apply(&self, transfers: Vec<Transfer>) -> Result<Applied, LedgerError> {
-        answered(self.ask(transfers).await?).await
+        answered(self.ask(transfers, None).await?).await
     }
 
-    async fn ask(&self, transfers: Vec<Transfer>) -> Result<Waiting, LedgerError> {
+    /// Does linked transfers and writes a note, in one commit: all or none. Without transfers it writes the note. Where the
+    /// transfers were done before ([`Applied::Exists`]) the note stays as it is: what did them wrote theirs.
+    ///
+    /// # Errors
+    /// As [`Self::apply`].
+    pub async fn apply_noted(&self, transfers: Vec<Transfer>, note: Note) -> Result<Applied, LedgerError> {
+        answered(self.ask(transfers, Some(note)).await?).await
+    }
+
+    async fn ask(&self, transfers: Vec<Transfer>, note: Option<Note>) -> Result<Waiting, LedgerError> {
         let (answer, waiting) = oneshot::channel();
-        self.requests.send(Request { transfers, answer }).await.map_err(|_| LedgerError::Closed)?;
+        let wish = Wish { transfers, note };
+        self.requests.send(Request { wish, answer }).await.map_err(|_| LedgerError::Closed)?;
         Ok(waiting)
     }
 
@@ -265,7 +275,7 @@ impl Ledger {
             let mut answers = Vec::with_capacity(due.len());
             for reservation in due {
                 // All are asked before the first is waited for: one commit does them.
-                answers.push(self.ask(vec![Transfer::expiry_of(reservation)]).await?);
+                answers.push(self.ask(vec![Transfer::expiry_of(reservation)], None).await?);
             }
             let before = expired;
             for answer in answers {
@@ -279,6 +289,22 @@ impl Ledger {
                 return Ok(expired);
             }
         }
+    }
+
+    /// The note of this name.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn note(&self, key: &str) -> Result<Option<Note>, StoreError> {
+        reads::note(&self.database, key).await
+    }
+
+    /// Notes whose names begin so and come behind `after`, by name, at most `limit`.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn notes(&self, prefix: &str, after: &str, limit: u32) -> Result<Vec<Note>, StoreError> {
+        reads::notes(&self.database, prefix, after, limit).await
     }
 
     /// What was done last on an account, the newest first.
@@ -319,7 +345,7 @@ impl Ledger {
 async fn write(database: Database, mut waiting: mpsc::Receiver<Request>, clock: Clock) {
     let mut batch = Vec::with_capacity(IN_ONE_COMMIT);
     while waiting.recv_many(&mut batch, IN_ONE_COMMIT).await > 0 {
-        let (requests, askers): (Vec<_>, Vec<_>) = batch.drain(..).map(|r| (r.transfers, r.answer)).unzip();
+        let (requests, askers): (Vec<_>, Vec<_>) = batch.drain(..).map(|r: Request| (r.wish, r.answer)).unzip();
         let answers = match commit(&database, &clock, &requests).await {
             Ok(answers) => answers.into_iter().map(told).collect(),
             // One that the database does not take must not take the others with it.
@@ -341,11 +367,7 @@ fn unsure(error: StoreError, askers: usize) -> Vec<Result<Applied, LedgerError>>
     (0..askers).map(|_| Err(LedgerError::Unsure(Arc::clone(&error)))).collect()
 }
 
-async fn each_alone(
-    database: &Database,
-    clock: &Clock,
-    requests: &[Vec<Transfer>],
-) -> Vec<Result<Applied, LedgerError>> {
+async fn each_alone(database: &Database, clock: &Clock, requests: &[Wish]) -> Vec<Result<Applied, LedgerError>> {
     let mut answers = Vec::with_capacity(requests.len());
     for request in requests {
         match commit(database, clock, std::slice::from_ref(request)).await {
@@ -356,7 +378,7 @@ async fn each_alone(
     answers
 }
 
-async fn commit(database: &Database, clock: &Clock, requests: &[Vec<Transfer>]) -> Result<Vec<Answer>, StoreError> {
+async fn commit(database: &Database, clock: &Clock, requests: &[Wish]) -> Result<Vec<Answer>, StoreError> {
     let mut tries = 1;
     loop {
         let now = clock();

@@ -6,27 +6,23 @@ use std::collections::HashMap;
 use sqlx::{PgPool, Postgres, Transaction};
 
 use super::StoreError;
-use super::batch::{Answer, Changes, Keys, Loaded, run};
+use super::batch::{Answer, Changes, Keys, Loaded, Wish, run};
 use super::rows::{AccountRow, ReservationRow, TransferRow};
 use crate::UnixMillis;
-use crate::ledger::Transfer;
 
 type Tx<'a> = Transaction<'a, Postgres>;
 
 /// Does requests in order, each alone, in one commit.
-pub(super) async fn commit(
-    pool: &PgPool,
-    now: UnixMillis,
-    requests: &[Vec<Transfer>],
-) -> Result<Vec<Answer>, StoreError> {
+pub(super) async fn commit(pool: &PgPool, now: UnixMillis, requests: &[Wish]) -> Result<Vec<Answer>, StoreError> {
     let mut tx = pool.begin().await?;
     let loaded = load(&mut tx, Keys::of(requests)).await?;
     let (answers, changes) = run(&loaded, now, requests);
-    if !changes.is_empty() {
+    if !changes.transfers.is_empty() {
         let seqs = save_transfers(&mut tx, &changes.transfers).await?;
         save_reservations(&mut tx, &changes, &seqs).await?;
         save_accounts(&mut tx, &changes).await?;
     }
+    save_notes(&mut tx, &changes).await?;
     tx.commit().await?;
     Ok(answers)
 }
@@ -138,6 +134,27 @@ async fn save_reservations(tx: &mut Tx<'_>, changes: &Changes, seqs: &[i64]) -> 
         .execute(&mut **tx)
         .await?;
         super::all_of_them(done.rows_affected(), rows.len())?;
+    }
+    Ok(())
+}
+
+async fn save_notes(tx: &mut Tx<'_>, changes: &Changes) -> Result<(), StoreError> {
+    let (written, gone): (Vec<_>, Vec<_>) = changes.notes.iter().partition(|(_, body)| body.is_some());
+    if !written.is_empty() {
+        sqlx::query(
+            "INSERT INTO notes (name, body) SELECT * FROM unnest($1::text[], $2::text[])
+             ON CONFLICT (name) DO UPDATE SET body = excluded.body",
+        )
+        .bind(column(&written, |(name, _)| name.as_str()))
+        .bind(column(&written, |(_, body)| body.as_deref()))
+        .execute(&mut **tx)
+        .await?;
+    }
+    if !gone.is_empty() {
+        sqlx::query("DELETE FROM notes WHERE name = ANY($1)")
+            .bind(column(&gone, |(name, _)| name.as_str()))
+            .execute(&mut **tx)
+            .await?;
     }
     Ok(())
 }

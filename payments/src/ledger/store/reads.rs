@@ -4,7 +4,7 @@ use super::rows::{AccountRow, ReservationRow, SumsRow, TransferRow, stored_time}
 use super::{Period, StoreError};
 use crate::UnixMillis;
 use crate::database::{Database, ask};
-use crate::ledger::{Account, AccountId, Record, Reservation, Sums, TransferId};
+use crate::ledger::{Account, AccountId, Note, Record, Reservation, Sums, TransferId};
 
 pub(super) async fn account(database: &Database, account: AccountId) -> Result<Option<Account>, StoreError> {
     let id = account.bytes();
@@ -35,6 +35,26 @@ pub(super) async fn reservation(database: &Database, id: TransferId) -> Result<O
         .bind(&id[..])
         .fetch_optional(pool))?;
     Ok(row.map(|row| row.read().map(|(_, held)| held)).transpose()?)
+}
+
+pub(super) async fn note(database: &Database, key: &str) -> Result<Option<Note>, StoreError> {
+    let body: Option<String> = ask!(database, pool =>
+        sqlx::query_scalar("SELECT body FROM notes WHERE name = $1").bind(key).fetch_optional(pool))?;
+    Ok(body.map(|body| Note { key: key.to_owned(), body: Some(body) }))
+}
+
+pub(super) async fn notes(database: &Database, prefix: &str, after: &str, limit: u32) -> Result<Vec<Note>, StoreError> {
+    // Names are in the order of their bytes, and no character comes behind this one.
+    let end = format!("{prefix}\u{10ffff}");
+    let rows: Vec<(String, String)> = ask!(database, pool => sqlx::query_as(
+            "SELECT name, body FROM notes WHERE name >= $1 AND name > $2 AND name < $3 ORDER BY name LIMIT $4",
+        )
+        .bind(prefix)
+        .bind(after)
+        .bind(&end)
+        .bind(i64::from(limit))
+        .fetch_all(pool))?;
+    Ok(rows.into_iter().map(|(key, body)| Note { key, body: Some(body) }).collect())
 }
 
 /// The last transfer of the account by then tells what it had after it.

@@ -7,26 +7,22 @@ use serde_json::json;
 use sqlx::{Sqlite, Transaction};
 
 use super::StoreError;
-use super::batch::{Answer, Changes, Keys, Loaded, run};
+use super::batch::{Answer, Changes, Keys, Loaded, Wish, run};
 use super::rows::{AccountRow, ReservationRow, TransferRow};
 use crate::UnixMillis;
 use crate::database::SqliteFile;
-use crate::ledger::Transfer;
 
 type Tx<'a> = Transaction<'a, Sqlite>;
 
 /// Does requests in order, each alone, in one commit.
-pub(super) async fn commit(
-    file: &SqliteFile,
-    now: UnixMillis,
-    requests: &[Vec<Transfer>],
-) -> Result<Vec<Answer>, StoreError> {
+pub(super) async fn commit(file: &SqliteFile, now: UnixMillis, requests: &[Wish]) -> Result<Vec<Answer>, StoreError> {
     let mut tx = file.writer.begin_with("BEGIN IMMEDIATE").await?;
     let loaded = load(&mut tx, Keys::of(requests)).await?;
     let (answers, changes) = run(&loaded, now, requests);
-    if !changes.is_empty() {
+    if !changes.transfers.is_empty() {
         save(&mut tx, &changes).await?;
     }
+    save_notes(&mut tx, &changes).await?;
     tx.commit().await?;
     Ok(answers)
 }
@@ -140,6 +136,27 @@ fn transfers(last: i64, rows: &[TransferRow]) -> String {
         })
         .collect();
     json!(rows).to_string()
+}
+
+async fn save_notes(tx: &mut Tx<'_>, changes: &Changes) -> Result<(), StoreError> {
+    let (written, gone): (Vec<_>, Vec<_>) = changes.notes.iter().partition(|(_, body)| body.is_some());
+    if !written.is_empty() {
+        sqlx::query(
+            "INSERT INTO notes (name, body) SELECT value->>0, value->>1 FROM json_each(?) WHERE true
+             ON CONFLICT (name) DO UPDATE SET body = excluded.body",
+        )
+        .bind(json!(written).to_string())
+        .execute(&mut **tx)
+        .await?;
+    }
+    if !gone.is_empty() {
+        let names: Vec<_> = gone.into_iter().map(|(name, _)| name).collect();
+        sqlx::query("DELETE FROM notes WHERE name IN (SELECT value FROM json_each(?))")
+            .bind(json!(names).to_string())
+            .execute(&mut **tx)
+            .await?;
+    }
+    Ok(())
 }
 
 async fn save_accounts(tx: &mut Tx<'_>, changes: &Changes) -> Result<(), StoreError> {
