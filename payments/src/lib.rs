@@ -1,9 +1,13 @@
-//! The attached module that charges for calls: the seam by which the desk asks how long a call is paid for, and the
-//! [`ledger`] that holds the money, and the [`tariff`] that says what calls cost.
+//! The attached module that charges for calls: the [`ledger`] that holds the money, the [`tariff`] that says what calls cost,
+//! the [`charge`] that reserves and settles while they run, their records ([`cdr`]), and the fraud [`guard`]. The desk knows
+//! of it all one trait, [`charge::CallCharging`].
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests"))]
 
+pub mod cdr;
+pub mod charge;
 pub mod database;
+pub mod guard;
 pub mod ledger;
 mod msat;
 pub mod tariff;
@@ -26,14 +30,28 @@ pub enum PaidFor {
 }
 
 /// What the desk knows of a call when it asks. Opaque to the module but for matching.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ChargeRequest {
-    /// The call's id, the idempotency key of everything charged for it.
+    /// The call's id.
     pub call: String,
+    /// The phone leg's, where a call may have several: each is charged for itself. Empty: there is one.
+    pub leg: String,
     /// The number that was dialled, in E.164.
     pub dialled: String,
+    /// Who calls, in E.164; anything else is as if it were withheld.
+    pub caller: String,
     /// The Matrix room that the call belongs to: its account pays.
     pub room: String,
+    /// Whether a phone rings the room or the room a phone.
+    pub direction: cdr::Direction,
+}
+
+impl ChargeRequest {
+    /// What the leg is charged under, for ever: the idempotency key of everything charged for it.
+    #[must_use]
+    pub fn name(&self) -> String {
+        if self.leg.is_empty() { self.call.clone() } else { format!("{} {}", self.call, self.leg) }
+    }
 }
 
 /// The one door between the desk and the payments module. Called before a phone leg is set up;
@@ -59,7 +77,7 @@ mod tests {
 
     #[test]
     fn without_the_module_no_call_is_limited() {
-        let request = ChargeRequest { call: "c1".into(), dialled: "+15550100".into(), room: "!r:hs".into() };
+        let request = ChargeRequest { call: "c1".into(), ..ChargeRequest::default() };
         assert_eq!(NoCharge.paid_for(&request), PaidFor::NoLimit);
     }
 }

@@ -224,6 +224,7 @@ impl Switchboard {
             call: id.to_string(),
             dialled: incoming.called_number.as_ref().map(|n| n.reveal().to_owned()).unwrap_or_default(),
             room: room.to_string(),
+            ..ChargeRequest::default()
         };
         let paid = match self.house.credit.paid_for(&request) {
             PaidFor::NoLimit => None,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use payments::ledger::Ledger;
 
+use crate::charge;
 use crate::support::{is_refused, now, post, reserve, settle};
 
 const URL: &str = "ROOMTONE_TEST_LEDGER";
@@ -69,6 +70,8 @@ async fn does_what_its_parent_says() {
     match std::env::var(WORK).unwrap().as_str() {
         "open" => println!("opened it."),
         "debit" => println!("succeeded {}.", debit(&ledger, &name, 100).await),
+        charge if charge.starts_with("charge ") => charge::one_call_until(&ledger, &name, charge).await,
+        "calls" => charge::calls_for_ever(&ledger, &name).await,
         "pairs" => {
             let writers: Vec<_> = (0..8).map(|n| tokio::spawn(pairs(ledger.clone(), format!("{name} {n}")))).collect();
             for writer in writers {

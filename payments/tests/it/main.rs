@@ -12,6 +12,8 @@ macro_rules! on_both {
 
 mod bench;
 mod book;
+mod cdr;
+mod charge;
 mod child;
 mod crashes;
 mod migrations;
