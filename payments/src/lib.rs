@@ -1,5 +1,5 @@
 //! The attached module that charges for calls: the [`ledger`] that holds the money, the [`tariff`] that says what calls cost,
-//! the [`charge`] that reserves and settles while they run, their records ([`cdr`]), and the fraud [`guard`]. The desk knows
+//! the [`charge`] that reserves and settles while they run, their records ([`cdr`]), the fraud [`guard`], and each [`plan`]. The desk knows
 //! of it all one trait, [`charge::CallCharging`].
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests"))]
@@ -10,6 +10,7 @@ pub mod database;
 pub mod guard;
 pub mod ledger;
 mod msat;
+pub mod plan;
 pub mod tariff;
 mod time;
 

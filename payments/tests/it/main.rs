@@ -18,6 +18,8 @@ mod child;
 mod crashes;
 mod migrations;
 mod notes;
+mod plans;
 mod postgres;
+mod prepaid;
 mod store;
 mod support;

@@ -1,0 +1,8 @@
+-- How much of a call was transcribed in a month of UTC (year and month as one number), for the quota of a plan.
+CREATE TABLE transcribed (
+    account BYTEA NOT NULL CHECK (length(account) = 16),
+    month   BIGINT NOT NULL,
+    what    TEXT NOT NULL,
+    ms      BIGINT NOT NULL CHECK (ms >= 0),
+    PRIMARY KEY (account, month, what)
+);
