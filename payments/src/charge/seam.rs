@@ -124,7 +124,7 @@ pub struct Request {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Output {
     /// Ask the ledger.
-    Ask(Request),
+    Ask(Box<Request>),
     /// The beginning of the call is paid for: it may ring.
     Start,
     /// It is not: it must not be set up.

@@ -12,11 +12,14 @@ use super::seam::{Answer, CallTerms, Declined, Ended, Input, Length, Now, Output
 use super::session::CreditSession;
 use super::snapshot::{NOTES, Snapshot};
 use crate::Msat;
+use crate::cdr::store::CdrError;
 use crate::cdr::{self, Ending};
-use crate::ledger::{Ledger, LedgerError, Note, StoreError};
+use crate::ledger::{Ledger, LedgerError, Note, Resolution, StoreError};
 
 /// How often reservations are looked for whose time has come, and records that could not be written.
 const TIDY: Duration = Duration::from_secs(30);
+/// How long after its reservation has expired a call is left to a desk that may come back.
+const ABANDONED: Duration = Duration::from_secs(3600);
 /// What may wait between a call and its desk: a call is answered once, ends once, and is warned twice a grant.
 const WAITING: usize = 16;
 /// Ended calls that may wait for their records; more of them are found in the ledger by the next tidying.
@@ -105,7 +108,7 @@ impl Service {
         let service = Self { ledger, quota, calls, tasks, stop, topped_up: watch::Sender::new(()), ended };
         service.tasks.spawn(records(service.ledger.clone(), waiting, service.stop.clone()));
         service.recover(node).await?;
-        service.tasks.spawn(tidy(service.ledger.clone(), service.stop.clone()));
+        service.tasks.spawn(tidy(service.clone()));
         Ok(service)
     }
 
@@ -168,23 +171,67 @@ impl Service {
                 let _ = self.ended.send(snapshot).await;
                 continue;
             }
-            tracing::warn!(call = %snapshot.name, charged = %snapshot.charged, "a call was under way when the program died");
-            let (close, closed) = oneshot::channel();
-            let (tell, _) = mpsc::channel(1);
-            let (charges, _) = watch::channel(snapshot.charged);
-            let desk = Desk { start: None, tell, charges, close: Some(close), over: None };
-            let machine = CreditSession::recover(self.read(), snapshot);
-            let call = Call { service: self.clone(), machine, asked: JoinSet::new(), desk };
-            let (gone, from_desk) = mpsc::channel(1);
-            drop(gone);
-            self.calls.spawn(call.run(from_desk, self.topped_up.subscribe()));
-            over.push(closed);
+            over.push(self.end_lost(snapshot));
         }
         for closed in over {
             // An error is a task that broke: its note stays, and the next start finds it.
             let _ = closed.await;
         }
         Ok(())
+    }
+
+    /// Settles a call whose desk has died.
+    fn end_lost(&self, snapshot: Snapshot) -> oneshot::Receiver<Msat> {
+        tracing::warn!(call = %snapshot.name, charged = %snapshot.charged, "a call was under way when its desk died");
+        let (close, closed) = oneshot::channel();
+        let (tell, _) = mpsc::channel(1);
+        let (charges, _) = watch::channel(snapshot.charged);
+        let desk = Desk { start: None, tell, charges, close: Some(close), over: None };
+        let machine = CreditSession::recover(self.read(), snapshot);
+        let call = Call { service: self.clone(), machine, asked: JoinSet::new(), desk };
+        let (gone, from_desk) = mpsc::channel(1);
+        drop(gone);
+        self.calls.spawn(call.run(from_desk, self.topped_up.subscribe()));
+        closed
+    }
+
+    /// Frees what dead desks have held, and writes the records that they left unwritten: of calls that have ended, and of those
+    /// whose reservation expired an hour ago and whose desk never came back. It is done every half minute by itself.
+    ///
+    /// # Errors
+    /// What the ledger says; what was not done is done the next time.
+    pub async fn tidy(&self) -> Result<(), CdrError> {
+        match self.ledger.expire_due().await {
+            Ok(0) => {}
+            Ok(freed) => tracing::info!(freed, "reservations of calls that nobody ended have expired"),
+            Err(error) => tracing::warn!(%error, "reservations could not be looked through"),
+        }
+        cdr::store::flush(&self.ledger).await?;
+        let (mut ended, mut lost) = (Vec::new(), Vec::new());
+        for call in calls(&self.ledger).await? {
+            if call.ended.is_some() {
+                ended.push(call);
+            } else if self.is_abandoned(&call).await? {
+                lost.push(self.end_lost(call));
+            }
+        }
+        for closed in lost {
+            let _ = closed.await;
+        }
+        if !ended.is_empty() {
+            cdr::store::close(&self.ledger, &ended).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether nobody can be charging the call any more: who does keeps its reservation alive.
+    async fn is_abandoned(&self, call: &Snapshot) -> Result<bool, StoreError> {
+        let Some(held) = call.held else { return Ok(false) };
+        let now = self.ledger.now();
+        let reservation = self.ledger.reservation(held.id).await?;
+        Ok(reservation.is_some_and(|held| {
+            held.resolved == Some(Resolution::Expired) && held.expires.is_some_and(|at| at.after(ABANDONED) <= now)
+        }))
     }
 
     fn read(&self) -> Now {
@@ -227,31 +274,16 @@ async fn records(ledger: Ledger, mut ended: mpsc::Receiver<Snapshot>, stop: Canc
     }
 }
 
-async fn tidy(ledger: Ledger, stop: CancellationToken) {
+async fn tidy(service: Service) {
     loop {
-        match ledger.expire_due().await {
-            Ok(0) => {}
-            Ok(freed) => tracing::info!(freed, "reservations of calls that nobody ended have expired"),
-            Err(error) => tracing::warn!(%error, "reservations could not be looked through"),
-        }
-        if let Err(error) = left_over(&ledger).await {
+        if let Err(error) = service.tidy().await {
             tracing::warn!(%error, "records could not be looked through");
         }
         tokio::select! {
             () = tokio::time::sleep(TIDY) => {}
-            () = stop.cancelled() => return,
+            () = service.stop.cancelled() => return,
         }
     }
-}
-
-/// Writes records that were not written when their calls ended.
-async fn left_over(ledger: &Ledger) -> Result<(), cdr::store::CdrError> {
-    cdr::store::flush(ledger).await?;
-    let ended: Vec<Snapshot> = calls(ledger).await?.into_iter().filter(|call| call.ended.is_some()).collect();
-    if !ended.is_empty() {
-        cdr::store::close(ledger, &ended).await?;
-    }
-    Ok(())
 }
 
 type Over = Box<dyn FnOnce(Msat) + Send>;
@@ -307,7 +339,7 @@ impl Call {
     fn drain(&mut self) {
         while let Some(output) = self.machine.poll_output() {
             match output {
-                Output::Ask(request) => drop(self.asked.spawn(ask(self.service.ledger.clone(), request))),
+                Output::Ask(request) => drop(self.asked.spawn(ask(self.service.ledger.clone(), *request))),
                 Output::Start => self.desk.started(Ok(())),
                 Output::Decline(why) => self.desk.started(Err(why)),
                 Output::Warn(left) => self.desk.tell(Happened::Warn(left)),

@@ -6,6 +6,9 @@
 //! has cost so far and reserves what is to come, both or neither; so there is one reservation a call at any time. With its
 //! transfers a request carries a note, in the same commit: what a restart has to know ([`Snapshot`]).
 
+mod ending;
+mod timers;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
@@ -16,37 +19,16 @@ use crate::cdr::Ending;
 use crate::ledger::{Movement, Purpose, Refusal, Transfer, TransferId};
 use crate::tariff::Price;
 use crate::{Msat, PaidFor, UnixMillis};
+use timers::{Timer, Warned};
 
 /// The ledger answers within this, or the request counts as unanswered (RFC 8506 Tx).
 pub const ANSWER_WITHIN: Duration = Duration::from_secs(10);
-/// How often a call that cannot be extended asks again: somebody may have paid in.
-const RETRY: Duration = Duration::from_secs(15);
 /// A reservation lasts this much longer than the time that it pays for, so that the end of a call always finds it.
 const MARGIN: Duration = Duration::from_secs(120);
 /// How long a reservation lasts that pays for a call of any length.
 const UNLIMITED: Duration = Duration::from_secs(24 * 3600);
 /// How often in a row a smaller sum is asked for when the account's other calls take what there was.
 const TRIES: u32 = 5;
-/// What is left when the caller is warned.
-const WARNINGS: [Duration; 2] = [Duration::from_secs(60), Duration::from_secs(30)];
-/// How long after [`Output::Cut`] a call that nobody has ended counts as ended.
-const HANG_UP: Duration = Duration::from_secs(60);
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-enum Timer {
-    /// The ledger has not answered.
-    Unanswered,
-    /// More is to be reserved.
-    Refill,
-    /// Ask again for what was refused.
-    Retry,
-    /// Say that the end comes: at the first of [`WARNINGS`], at the second.
-    Warn(usize),
-    /// Hang up.
-    Cut,
-    /// It was cut, and nobody has said that it ended.
-    HangUp,
-}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -132,7 +114,7 @@ pub struct CreditSession {
     tried: Option<Instant>,
     /// Money has come in since the last request was made.
     topped_up: bool,
-    warned: [bool; WARNINGS.len()],
+    warned: Warned,
     cut: Option<Instant>,
     record: Option<Snapshot>,
     timers: BTreeMap<Timer, Instant>,
@@ -196,7 +178,7 @@ impl CreditSession {
             limited: false,
             tried: None,
             topped_up: false,
-            warned: [false; WARNINGS.len()],
+            warned: Warned::default(),
             cut: None,
             record: None,
             timers: BTreeMap::new(),
@@ -220,24 +202,6 @@ impl CreditSession {
             Input::Told(number, answer) => self.told(now, number, answer),
         }
         self.set_timers(now);
-    }
-
-    /// A timer ran out.
-    pub fn handle_timeout(&mut self, now: Now) {
-        while let Some((timer, _)) = self.timers.iter().find(|(_, at)| **at <= now.mono).map(|(t, at)| (*t, *at)) {
-            self.timers.remove(&timer);
-            match timer {
-                Timer::Unanswered => self.unanswered(now),
-                Timer::Refill | Timer::Retry => self.update(now),
-                Timer::Warn(which) => self.warn(now, which),
-                Timer::Cut => self.cut(now),
-                Timer::HangUp => {
-                    let length = if self.answered.is_some() { Length::UntilNow } else { Length::Unanswered };
-                    self.end(now, Ended { length, ending: Ending::lost() });
-                }
-            }
-            self.set_timers(now);
-        }
     }
 
     /// What is to be done, until `None`.
@@ -335,7 +299,7 @@ impl CreditSession {
 
     fn ask_again(&mut self, now: Now) {
         if let Some(asked) = &self.asked {
-            self.output.push_back(Output::Ask(asked.request.clone()));
+            self.output.push_back(Output::Ask(Box::new(asked.request.clone())));
             self.timers.insert(Timer::Unanswered, now.mono + ANSWER_WITHIN);
         }
     }
@@ -495,7 +459,7 @@ impl CreditSession {
                 if self.cut.is_none() && self.warned.contains(&true) {
                     self.output.push_back(Output::Extended);
                 }
-                self.warned = [false; WARNINGS.len()];
+                self.warned = Warned::default();
                 self.limited = last;
             }
             _ => {}
@@ -538,159 +502,6 @@ impl CreditSession {
             }
             (Kind::Initial(_) | Kind::Update(_) | Kind::Answered, _) => self.is_limited(now),
             (Kind::Termination | Kind::Late(_) | Kind::Unpaid(_), refusal) => self.not_settled(now, asked, refusal),
-        }
-    }
-
-    /// The end could not be settled as it should.
-    fn not_settled(&mut self, now: Now, asked: &Asked, refusal: Refusal) {
-        let owed = self.owed().saturating_sub(self.charged);
-        let then = Then { held: None, ..self.then() };
-        match (asked.kind, refusal) {
-            // Expired, or the ledger never made it: what is owed is taken without it.
-            (Kind::Termination, Refusal::Resolved { .. } | Refusal::NoReservation { .. }) if !owed.is_zero() => {
-                let movement = Movement::Post { debit: self.terms.payer, credit: self.terms.payee, amount: owed };
-                let charged = self.charged.checked_add(owed).unwrap_or(Msat::MAX);
-                self.ask(now, Kind::Late(owed), &[("late", Purpose::Call, movement)], Then { charged, ..then });
-            }
-            (Kind::Termination, Refusal::Resolved { .. } | Refusal::NoReservation { .. }) if self.held.is_some() => {
-                self.held = None;
-                self.terminate(now);
-            }
-            (Kind::Late(owed), _) => self.ask(now, Kind::Unpaid(owed), &[], then),
-            // What was too much cannot be given back: the payee is frozen.
-            (Kind::Termination, _) => {
-                let release = self.held.map(|held| ("release", Purpose::Call, Movement::Void { reservation: held.id }));
-                self.ask(now, Kind::Unpaid(Msat::ZERO), release.as_slice(), then);
-            }
-            // Its own note is all that it asked for.
-            (_, _) => self.close(if let Kind::Unpaid(owed) = asked.kind { owed } else { Msat::ZERO }),
-        }
-    }
-
-    // The end
-
-    fn decline(&mut self, why: Declined) {
-        self.output.push_back(Output::Decline(why));
-        self.phase = Phase::Closing;
-        if self.asked.is_none() {
-            self.close(Msat::ZERO);
-        }
-    }
-
-    fn cut(&mut self, now: Now) {
-        if self.cut.is_none() && self.phase == Phase::Open {
-            self.cut = Some(now.mono);
-            self.output.push_back(Output::Cut);
-        }
-    }
-
-    fn end(&mut self, now: Now, ended: Ended) {
-        if !matches!(self.phase, Phase::Reserving | Phase::Open) {
-            return;
-        }
-        self.length = match ended.length {
-            Length::Unanswered => None,
-            Length::Of(length) => Some(self.within(length)),
-            Length::UntilNow => self.answered.map(|_| self.length_at(now)),
-        };
-        if self.length.is_some() {
-            let before = |length: Duration| {
-                UnixMillis(now.wall.0.saturating_sub(length.as_millis().try_into().unwrap_or(u64::MAX)))
-            };
-            self.answered.get_or_insert((now.mono, before(self.length.unwrap_or_default())));
-        } else {
-            self.answered = None;
-        }
-        self.ending = ended.ending;
-        self.phase = Phase::Closing;
-        // What is under way has to be known first: it says which reservation stands.
-        if self.asked.is_none() {
-            self.terminate(now);
-        }
-    }
-
-    /// What the whole call costs.
-    fn owed(&self) -> Msat {
-        self.length.map_or(Msat::ZERO, |length| self.price().cost(length))
-    }
-
-    fn terminate(&mut self, now: Now) {
-        if self.phase == Phase::Closed {
-            return;
-        }
-        if !self.known {
-            return self.close(Msat::ZERO);
-        }
-        let owed = self.owed();
-        let more = owed.saturating_sub(self.charged);
-        let too_much = self.charged.saturating_sub(owed);
-        let mut steps = Vec::new();
-        if let Some(Held { id: reservation, .. }) = self.held {
-            steps.push(if more.is_zero() {
-                ("release", Purpose::Call, Movement::Void { reservation })
-            } else {
-                ("settle", Purpose::Call, Movement::Settle { reservation, amount: more })
-            });
-        }
-        if !too_much.is_zero() {
-            // The desk's watch says less than ours did when the last quota was settled.
-            let back = Movement::Post { debit: self.terms.payee, credit: self.terms.payer, amount: too_much };
-            steps.push(("back", Purpose::Correction, back));
-        }
-        self.ask(now, Kind::Termination, &steps, Then { held: None, charged: owed, ..self.then() });
-    }
-
-    fn close(&mut self, unpaid: Msat) {
-        self.phase = Phase::Closed;
-        self.held = None;
-        self.timers.clear();
-        self.output.push_back(Output::Closed { charged: self.charged, unpaid });
-    }
-
-    // Timers
-
-    fn warn(&mut self, now: Now, which: usize) {
-        let Some(end) = self.end_of_grant() else { return };
-        let left = end.saturating_duration_since(now.mono);
-        for (warned, at) in self.warned.iter_mut().zip(WARNINGS) {
-            *warned = *warned || left <= at;
-        }
-        self.warned[which] = true;
-        if !left.is_zero() {
-            self.output.push_back(Output::Warn(left));
-        }
-    }
-
-    /// When what is reserved will be used up.
-    fn end_of_grant(&self) -> Option<Instant> {
-        Some(self.answered?.0 + self.held?.until?)
-    }
-
-    /// Which timers run follows from the state.
-    fn set_timers(&mut self, now: Now) {
-        self.timers.retain(|timer, _| *timer == Timer::Unanswered);
-        if self.phase != Phase::Open {
-            return;
-        }
-        if let Some(cut) = self.cut {
-            self.timers.insert(Timer::HangUp, cut + HANG_UP);
-            return;
-        }
-        if self.answered.is_none() && self.held.is_some() {
-            self.timers.insert(Timer::Cut, self.began + self.quota.ringing);
-        }
-        let Some(end) = self.end_of_grant() else { return };
-        self.timers.insert(Timer::Cut, end);
-        let before = |time: Duration| end.checked_sub(time).unwrap_or(now.mono);
-        if self.limited {
-            for (which, left) in WARNINGS.into_iter().enumerate().filter(|(which, _)| !self.warned[*which]) {
-                self.timers.insert(Timer::Warn(which), before(left));
-            }
-            if self.asked.is_none() {
-                self.timers.insert(Timer::Retry, self.tried.map_or(now.mono, |tried| tried + RETRY));
-            }
-        } else if self.asked.is_none() {
-            self.timers.insert(Timer::Refill, before(self.quota.ahead));
         }
     }
 }

@@ -13,7 +13,7 @@ use payments::tariff::{DeckId, DeckKind, Price, Rate, Terms};
 use payments::{Msat, UnixMillis};
 
 use crate::child;
-use crate::support::{Database, Kind, account, assert_balanced, available, msat, now, post, top_up};
+use crate::support::{Database, Hands, Kind, account, assert_balanced, available, msat, now, post, top_up};
 
 on_both! {
     a_call_is_settled_by_the_desks_watch_and_leaves_its_record
@@ -22,6 +22,7 @@ on_both! {
     the_name_of_a_call_stands_for_it_for_ever
     a_kill_at_each_step_of_a_call_leaves_books_that_agree_with_its_record
     a_kill_in_the_middle_of_many_calls_loses_nothing_that_was_told
+    a_desk_that_never_comes_back_leaves_a_record_all_the_same
 }
 
 /// 10 sat a minute by the second.
@@ -209,6 +210,7 @@ pub(crate) async fn one_call_until(ledger: &Ledger, name: &str, work: &str) {
         while let Some(output) = session.poll_output() {
             match output {
                 Output::Ask(request) => {
+                    let request = *request;
                     let last = request.number == number;
                     if last && !behind {
                         return wait_for_death().await;
@@ -265,6 +267,27 @@ async fn a_kill_in_the_middle_of_many_calls_loses_nothing_that_was_told(kind: Ki
         let revenue = ledger.account(account("revenue")).await.unwrap().unwrap().sums.balance();
         assert_eq!(i128::from(charged), revenue, "the records and the books agree");
     }
+}
+
+async fn a_desk_that_never_comes_back_leaves_a_record_all_the_same(kind: Kind) {
+    let database = Database::new(kind).await;
+    let ledger = database.ledger().await;
+    top_up(&ledger, 100_000).await;
+    let mut desk = child::start(&database.url, "call", "charge 2 behind");
+    desk.says("there").unwrap();
+    desk.kill("");
+    let hands = Hands::at(now().0 + 600_000);
+    let later = database.ledger_at(hands.clock()).await;
+    let other = Service::start(later.clone(), Quota::default(), "another machine").await.unwrap();
+    other.tidy().await.unwrap();
+    assert_eq!(available(&ledger, "ada").await, 100_000 - price().cost(seconds(45)).msat(), "what it held is free");
+    assert_eq!(all_records(&ledger).await, [], "it may still come back");
+    hands.set(hands.clock()().0 + 2 * 3_600_000);
+    other.tidy().await.unwrap();
+    other.close().await;
+    let [record] = &all_records(&ledger).await[..] else { panic!("no record") };
+    assert_eq!((record.length, record.charged), (seconds(45), price().cost(seconds(45))));
+    assert_tidy(&ledger).await;
 }
 
 /// In a child: eight desks with a call each, one after the other.
