@@ -240,7 +240,7 @@ pub(crate) async fn one_call_until(ledger: &Ledger, name: &str, work: &str) {
 
 async fn wait_for_death() {
     println!("there.");
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 async fn a_kill_in_the_middle_of_many_calls_loses_nothing_that_was_told(kind: Kind) {
