@@ -71,13 +71,25 @@ impl Database {
                 }
             }
             Some("postgres" | "postgresql") => {
-                let pool = PgPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(BUSY).connect(url).await?;
+                let pool = PgPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(BUSY);
+                let pool = pool.after_connect(|connection, _| Box::pin(async { planned(connection).await }));
+                let pool = pool.connect(url).await?;
                 POSTGRES.run(&pool).await?;
                 Ok(Self::Postgres(pool))
             }
             _ => Err(OpenError::Url(url.split(':').next().unwrap_or_default().to_owned())),
         }
     }
+}
+
+/// The tables are looked into by their keys, from the first row on. Left to itself PostgreSQL plans by how many rows there were
+/// when it last counted, and reads a table through that was empty then and has a million rows now.
+async fn planned(connection: &mut sqlx::PgConnection) -> Result<(), sqlx::Error> {
+    // What has no index counts as very dear then, and would be compiled first.
+    for setting in ["SET enable_seqscan = off", "SET jit = off"] {
+        sqlx::query(setting).execute(&mut *connection).await?;
+    }
+    Ok(())
 }
 
 impl SqliteFile {
