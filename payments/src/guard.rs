@@ -93,13 +93,15 @@ struct Recent {
 pub struct Guard {
     rules: Rules,
     recent: HashMap<AccountId, Recent>,
+    /// When accounts without recent calls were last let go.
+    tidied: UnixMillis,
 }
 
 impl Guard {
     /// By these rules.
     #[must_use]
     pub fn new(rules: Rules) -> Self {
-        Self { rules, recent: HashMap::new() }
+        Self { rules, recent: HashMap::new(), tidied: UnixMillis::default() }
     }
 
     /// Lets a call through, and counts it.
@@ -107,6 +109,10 @@ impl Guard {
     /// # Errors
     /// [`Guarded`], looked at in the order of its variants.
     pub fn admit(&mut self, at: UnixMillis, account: AccountId, number: Number) -> Result<Admitted, Guarded> {
+        if is_older(self.tidied, at, HOUR) {
+            self.tidied = at;
+            self.tidy(at);
+        }
         let rules = &self.rules;
         if !rules.may_call(number) {
             return Err(Guarded::Prefix { number });
@@ -148,8 +154,8 @@ impl Guard {
         self.recent.entry(account).or_default().spend(at, cost);
     }
 
-    /// Lets go what is too old to count. Call it now and then: accounts without recent calls cost no memory after it.
-    pub fn tidy(&mut self, at: UnixMillis) {
+    /// Lets go what is too old to count: accounts without recent calls cost no memory after it.
+    fn tidy(&mut self, at: UnixMillis) {
         self.recent.retain(|_, recent| {
             recent.forget(at);
             !(recent.begun.is_empty() && recent.open.is_empty() && recent.spent.is_empty())

@@ -97,11 +97,15 @@ fn the_day_is_counted_over_a_restart() {
 fn who_has_not_called_for_a_day_costs_no_memory() {
     let mut guard = Guard::new(Rules::default());
     let call = admit(&mut guard, 0).unwrap();
-    guard.tidy(UnixMillis(48 * 60 * MINUTE));
-    assert_eq!(guard.recent.len(), 1, "a call is under way");
+    let bob = |guard: &mut Guard, hour: u64| {
+        let call = guard.admit(UnixMillis(hour * 60 * MINUTE), AccountId::named(&["bob"]), london()).unwrap();
+        guard.ended(UnixMillis(hour * 60 * MINUTE), call, Msat::ZERO);
+        guard.recent.len()
+    };
+    assert_eq!(bob(&mut guard, 48), 2, "a call is under way");
     guard.ended(UnixMillis(48 * 60 * MINUTE), call, msat(1));
-    guard.tidy(UnixMillis(72 * 60 * MINUTE));
-    assert_eq!(guard.recent.len(), 0);
+    assert_eq!(bob(&mut guard, 71), 2, "what it cost still counts");
+    assert_eq!(bob(&mut guard, 72), 1);
 }
 
 proptest! {
