@@ -1,6 +1,9 @@
 //! The attached module that charges for calls: the [`ledger`] that holds the money, the [`tariff`] that says what calls cost,
 //! the [`charge`] that reserves and settles while they run, their records ([`cdr`]), the fraud [`guard`], and each [`plan`]. The desk knows
 //! of it all one trait, [`charge::CallCharging`].
+//! The attached module that charges for calls: the seam by which the desk asks how long a call is paid for, the
+//! [`ledger`] that holds the money, the [`tariff`] that says what calls cost, and [`settlement`] between operators by
+//! [`stellar`].
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests"))]
 
@@ -11,6 +14,9 @@ pub mod guard;
 pub mod ledger;
 mod msat;
 pub mod plan;
+pub mod qr;
+pub mod settlement;
+pub mod stellar;
 pub mod tariff;
 mod time;
 

@@ -1,0 +1,19 @@
+//! Settlement between operators: who carried which calls for whom, what is owed, and that both say the same.
+//!
+//! 1. At the end of a window each side makes a [`Statement`] out of its own CDRs. A line names a call by a hash that only the
+//!    two can make ([`CallName`]): no number and no content is in it. The same calls give the same bytes on both sides.
+//! 2. Both sign, and send one another statement and signature. Where the bytes are the same, the window is agreed.
+//! 3. Where they are not, each call on which they differ is a [`Dispute`], and both sign what they do not differ on.
+//! 4. What is agreed goes into the books, once; what is owed over all agreed windows is paid when it passes a threshold, or
+//!    every day, with the last statement's [`Statement::reference`] as memo.
+
+mod agreement;
+mod due;
+pub mod fuzz;
+mod statement;
+
+pub use agreement::{Agreement, Dispute, Proposal, Refused, Settlement, Standing};
+pub use due::{Accounts, Due, PayWhen, booked, due, paid};
+pub use statement::{
+    CallLine, CallName, PairSecret, Side, Statement, StatementError, StatementHash, Terms, Totals, Window,
+};
