@@ -21,5 +21,6 @@ mod notes;
 mod plans;
 mod postgres;
 mod prepaid;
+mod sdks;
 mod store;
 mod support;
