@@ -53,6 +53,10 @@ pub struct Toolbox {
     pub cargo_deny: Option<PathBuf>,
     /// The folder with the prepared speech recordings.
     pub speech: PathBuf,
+    /// The Python of the virtual environment with a Stellar SDK.
+    pub stellar_python: Option<PathBuf>,
+    /// The folder with the `node_modules` of another Stellar SDK.
+    pub stellar_node: Option<PathBuf>,
     /// The folder with the weights of the speech models.
     pub weights: PathBuf,
     /// The Python of the virtual environment with llama.cpp's server.

@@ -45,6 +45,7 @@ const WEIGHTS: &[&str] = &[
 const LANGUAGE_MODEL: (&str, u64) = ("qwen2.5-coder-1.5b", 3_000_000_000);
 
 mod libtorch;
+mod stellar;
 
 /// How much is set up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,6 +84,8 @@ pub(crate) fn up_to(reach: Reach) -> anyhow::Result<Toolbox> {
     let livekit_server = livekit_server(&cache, &logs, &python)?;
     let element = element(&cache, &logs)?;
     let speech = speech(&cache, &logs)?;
+    let stellar_python = peer(&cache, &logs, &python, "stellar", "a Stellar SDK whose transactions must be ours")?;
+    let stellar_node = Some(stellar::node_modules(&cache, &logs)?);
     let other = |name: &str, why: &str| match reach {
         Reach::Calls => Ok(None),
         Reach::Everything => peer(&cache, &logs, &python, name, why),
@@ -103,6 +106,8 @@ pub(crate) fn up_to(reach: Reach) -> anyhow::Result<Toolbox> {
         baresip: shell::which("baresip"),
         cargo_deny: Some(deny_path(&cache)).filter(|p| p.exists()),
         speech,
+        stellar_python,
+        stellar_node,
         weights,
         llamacpp_python,
         whispercpp_python,

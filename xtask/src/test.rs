@@ -8,6 +8,7 @@ use std::{
 
 use anyhow::bail;
 use clap::{Args, ValueEnum};
+use scenarios::toolbox::Toolbox;
 
 use crate::{setup, shell};
 
@@ -126,11 +127,25 @@ fn unit(name: Option<&str>) -> anyhow::Result<()> {
         command.args(["livekits_own_client", "--", "--ignored"]);
         command.env("ROOMTONE_LIVEKIT_PYTHON", &toolbox.livekit_python);
         shell::openly(&mut command)?;
+        stellar_sdks(&toolbox)?;
     }
     let mut command = shell::cargo();
     command.args(["test", "--package", "scenarios", "--lib", "--locked"]);
     with_name(&mut command, name);
     shell::openly(&mut command)
+}
+
+/// Our Stellar transactions beside those of two other SDKs.
+fn stellar_sdks(toolbox: &Toolbox) -> anyhow::Result<()> {
+    let (Some(python), Some(modules)) = (&toolbox.stellar_python, &toolbox.stellar_node) else {
+        println!("the SDKs of Stellar: not compared with, set-up has none here");
+        return Ok(());
+    };
+    let mut command = shell::cargo();
+    command.args("test --workspace --exclude scenarios --locked --test it".split(' ')).args(shell::features());
+    command.args(["sdk_makes_the_same_transactions", "--", "--ignored"]);
+    command.env("ROOMTONE_STELLAR_PYTHON", python).env("ROOMTONE_STELLAR_NODE", modules);
+    shell::openly(command.env("ROOMTONE_NODE", &toolbox.node))
 }
 
 /// Notes and words over HTTP, from servers that set-up installs where it can.

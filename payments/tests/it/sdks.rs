@@ -219,7 +219,7 @@ fn compare(command: Command) {
 }
 
 fn from_environment(name: &str) -> String {
-    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set; no step of `cargo xtask test` sets it yet"))
+    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set; `cargo xtask test` sets it"))
 }
 
 fn script(name: &str) -> std::path::PathBuf {
@@ -227,7 +227,7 @@ fn script(name: &str) -> std::path::PathBuf {
 }
 
 #[test]
-#[ignore = "needs stellar-sdk from PyPI, which set-up installs; no step of `cargo xtask test` runs it yet"]
+#[ignore = "needs stellar-sdk from PyPI: cargo xtask test runs it"]
 fn pythons_sdk_makes_the_same_transactions() {
     let mut command = Command::new(from_environment(PYTHON));
     command.arg(script("sdk.py"));
@@ -235,7 +235,7 @@ fn pythons_sdk_makes_the_same_transactions() {
 }
 
 #[test]
-#[ignore = "needs @stellar/stellar-sdk from npm, which set-up installs; no step of `cargo xtask test` runs it yet"]
+#[ignore = "needs @stellar/stellar-sdk from npm: cargo xtask test runs it"]
 fn javascripts_sdk_makes_the_same_transactions() {
     let mut command = Command::new(from_environment(NODE));
     command.arg(script("sdk.js")).current_dir(from_environment(NODE_MODULES));
