@@ -17,12 +17,14 @@ pub mod plan;
 pub mod qr;
 pub mod settlement;
 pub mod stellar;
+mod tables;
 pub mod tariff;
 mod time;
 
 use std::time::Duration;
 
 pub use msat::{AmountError, Msat};
+pub use tables::TableError;
 pub use time::UnixMillis;
 
 /// How long a call may go on before the desk has to ask again.

@@ -1,5 +1,7 @@
 //! Two sides on their way to one statement: a state machine for each, whose messages may be lost, doubled, forged or late.
 
+use std::fmt;
+
 use ed25519_dalek::{Signature, VerifyingKey};
 
 use super::{CallLine, CallName, Side, Statement, StatementError, StatementHash, Terms, Totals};
@@ -7,6 +9,9 @@ use crate::stellar::{Address, SigningKey};
 
 /// Goes before what is signed, so that the key's signature of a statement is never one of anything else (a transaction, say).
 const SIGNED: &[u8] = b"roomtone settlement signature 1\n";
+
+/// Begins every proposal that is sent. Another form gets another number.
+const HEAD: &[u8] = b"roomtone settlement proposal 1\n";
 
 /// A statement with one side's signature: what is sent to the partner.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +28,24 @@ impl Proposal {
     fn sign(statement: Statement, key: &SigningKey) -> Self {
         let signature = key.sign(&signed_bytes(statement.hash()));
         Self { statement, by: key.address(), signature }
+    }
+
+    /// As it is sent: as a file, or in a message.
+    #[must_use]
+    pub fn bytes(&self) -> Vec<u8> {
+        [HEAD, self.by.bytes(), &self.signature[..], &self.statement.bytes()].concat()
+    }
+
+    /// Reads what [`Proposal::bytes`] has written. Whose it is, [`Settlement::receive`] looks at.
+    ///
+    /// # Errors
+    /// [`StatementError`].
+    pub fn read(bytes: &[u8]) -> Result<Self, StatementError> {
+        let cut = StatementError::Bytes("cut off");
+        let rest = bytes.strip_prefix(HEAD).ok_or(StatementError::Bytes("another beginning"))?;
+        let (by, rest) = rest.split_first_chunk::<32>().ok_or_else(|| cut.clone())?;
+        let (signature, rest) = rest.split_first_chunk::<64>().ok_or(cut)?;
+        Ok(Self { statement: Statement::read(rest)?, by: Address::from_bytes(*by), signature: *signature })
     }
 
     /// Whether the signature is that key's, of this statement.
@@ -64,6 +87,20 @@ impl Dispute {
     pub const fn call(&self) -> CallName {
         match self {
             Self::OnlyOurs(line) | Self::OnlyTheirs(line) | Self::Differs { ours: line, .. } => line.call,
+        }
+    }
+}
+
+impl fmt::Display for Dispute {
+    /// A line for people, without a number: `1f00… only ours: by A, 60 s, 700 msat`. Each finds the call in its own CDRs by
+    /// making the names of its calls.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let line = |line: &CallLine| format!("by {:?}, {} s, {} msat", line.carrier, line.seconds, line.amount.msat());
+        write!(f, "{} ", self.call())?;
+        match self {
+            Self::OnlyOurs(ours) => write!(f, "only ours: {}", line(ours)),
+            Self::OnlyTheirs(theirs) => write!(f, "only theirs: {}", line(theirs)),
+            Self::Differs { ours, theirs } => write!(f, "ours: {}; theirs: {}", line(ours), line(theirs)),
         }
     }
 }
@@ -156,6 +193,12 @@ impl Settlement {
     /// it. The first tells them the disputes, the second is what they need to agree.
     pub fn proposals(&self) -> impl Iterator<Item = &Proposal> {
         std::iter::once(&self.claim).chain(&self.common)
+    }
+
+    /// What we claim.
+    #[must_use]
+    pub const fn ours(&self) -> &Statement {
+        &self.ours
     }
 
     /// How far it is.

@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 use super::{Agreement, Side};
 use crate::ledger::{AccountId, Movement, Purpose, Transfer, TransferId};
 use crate::stellar::payer::{Order, OrderId};
-use crate::stellar::{Address, Destination, Pay, Stroops};
+use crate::stellar::{Address, Destination, Network, Pay, PayLink, Stroops};
 use crate::{Msat, UnixMillis};
 
 /// Where a partner's money stands in our books.
@@ -88,20 +88,52 @@ pub fn due(open: &[Agreement], now: UnixMillis, when: PayWhen) -> Option<Due> {
 }
 
 impl Due {
-    /// The order for the payer. Its id comes from the last statement: asked for again, it is the same order.
+    /// The order for the payer. Its id comes from the last statement and from how often that was tried to be paid: asked for
+    /// again, it is the same order.
     #[must_use]
-    pub fn order(&self, last: &Agreement, to: Address) -> Order {
+    pub fn order(&self, last: &Agreement, attempt: u32, to: Address) -> Order {
         let mut id = [0; 16];
-        let hash = Sha256::digest([b"roomtone settlement order 1\n", &last.statement.hash().0[..]].concat());
-        id.copy_from_slice(&hash[..16]);
+        let from = [b"roomtone settlement order 1\n", &last.statement.hash().0[..], &attempt.to_be_bytes()].concat();
+        id.copy_from_slice(&Sha256::digest(from)[..16]);
         let pay =
             Pay { destination: Destination::account(to), asset: last.statement.terms.asset, amount: self.stroops };
         Order { id: OrderId(id), pay, memo: Some(self.reference), via: None }
     }
+
+    /// The link by which a person pays it out of a wallet.
+    #[must_use]
+    pub fn link(&self, last: &Agreement, network: &Network) -> PayLink {
+        PayLink {
+            destination: Destination::account(last.statement.terms.key(self.payer.other())),
+            amount: Some(self.stroops),
+            asset: last.statement.terms.asset,
+            memo_id: Some(self.reference),
+            message: None,
+            network: Some(network.clone()).filter(|network| !network.is_public()),
+        }
+    }
 }
 
-/// What the payer's books take in when the payment is in a ledger: once, by the last statement that it pays.
+fn of_order(order: OrderId, what: &str, movement: Movement) -> Transfer {
+    let id = TransferId::named(&["settlement payment", what, &hex::encode(order.0)]);
+    Transfer { id, purpose: Purpose::Settlement, movement }
+}
+
+/// Holds back what a payment is about to take from Stellar. It does not expire: only proof of the outcome ends it.
 #[must_use]
-pub fn paid(due: &Due, last: &Agreement, accounts: &Accounts) -> Option<Transfer> {
-    transfer(last, "paid", accounts.partner, accounts.stellar, due.amount)
+pub fn held(order: OrderId, amount: Msat, accounts: &Accounts) -> Transfer {
+    let (debit, credit) = (accounts.partner, accounts.stellar);
+    of_order(order, "held", Movement::Reserve { debit, credit, amount, expires: None })
+}
+
+/// What the payer's books take in when the payment is in a ledger.
+#[must_use]
+pub fn paid(order: OrderId, amount: Msat, accounts: &Accounts) -> Transfer {
+    of_order(order, "paid", Movement::Settle { reservation: held(order, amount, accounts).id, amount })
+}
+
+/// What the payer's books take in when it is proved that it was not and cannot be made.
+#[must_use]
+pub fn not_paid(order: OrderId, amount: Msat, accounts: &Accounts) -> Transfer {
+    of_order(order, "not paid", Movement::Void { reservation: held(order, amount, accounts).id })
 }

@@ -6,14 +6,22 @@
 //! 3. Where they are not, each call on which they differ is a [`Dispute`], and both sign what they do not differ on.
 //! 4. What is agreed goes into the books, once; what is owed over all agreed windows is paid when it passes a threshold, or
 //!    every day, with the last statement's [`Statement::reference`] as memo.
+//!
+//! [`Windows`] keeps all of it on disk, [`Clerk`] does what is to be done next.
 
 mod agreement;
+mod clerk;
 mod due;
 pub mod fuzz;
+mod payments;
 mod statement;
+mod windows;
 
 pub use agreement::{Agreement, Dispute, Proposal, Refused, Settlement, Standing};
-pub use due::{Accounts, Due, PayWhen, booked, due, paid};
+pub use clerk::{Books, Clerk, ClerkError, Did, Partner};
+pub use due::{Accounts, Due, PayWhen, booked, due, held, not_paid, paid};
+pub use payments::{Payment, PaymentEnd};
 pub use statement::{
-    CallLine, CallName, PairSecret, Side, Statement, StatementError, StatementHash, Terms, Totals, Window,
+    CallLine, CallName, Carried, PairSecret, Side, Statement, StatementError, StatementHash, Terms, Totals, Window,
 };
+pub use windows::{Kept, Windows};

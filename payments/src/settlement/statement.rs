@@ -43,7 +43,7 @@ impl CallName {
     pub fn of(secret: &PairSecret, sip_call_id: &str) -> Self {
         let mut hash = Sha256::new();
         hash.update(b"roomtone settlement call 1\n");
-        hash.update(&*secret.0);
+        hash.update(secret.0.as_slice());
         hash.update(Sha256::digest(sip_call_id));
         Self(hash.finalize().into())
     }
@@ -64,6 +64,17 @@ pub enum Side {
     B,
 }
 
+impl Side {
+    /// The partner's.
+    #[must_use]
+    pub const fn other(self) -> Self {
+        match self {
+            Self::A => Self::B,
+            Self::B => Self::A,
+        }
+    }
+}
+
 /// A call in a statement.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct CallLine {
@@ -74,6 +85,21 @@ pub struct CallLine {
     /// Seconds that are charged.
     pub seconds: u32,
     /// What is owed.
+    pub amount: Msat,
+}
+
+/// One call out of our CDRs, on the trunk between the two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Carried<'a> {
+    /// Its SIP Call-ID, the same in both sides' CDRs.
+    pub sip_call_id: &'a str,
+    /// When it ended.
+    pub ended: UnixMillis,
+    /// Whether we carried it for them, or they for us.
+    pub by_us: bool,
+    /// Seconds that are charged.
+    pub seconds: u32,
+    /// What is owed for it.
     pub amount: Msat,
 }
 
@@ -169,6 +195,9 @@ pub enum StatementError {
     /// It ends before it begins.
     #[error("the window ends before it begins")]
     Window,
+    /// Neither of the two.
+    #[error("this key is neither side's of the statement")]
+    Party,
     /// Bytes that are none of ours.
     #[error("these bytes are no statement: {0}")]
     Bytes(&'static str),
@@ -197,6 +226,29 @@ impl Statement {
         }
         totals(&lines).ok_or(StatementError::TooMuch)?;
         Ok(Self { terms, window, previous, lines })
+    }
+
+    /// The statement that our CDRs make: of the calls that ended in the window, whatever else is among them. Either side makes
+    /// the same out of its own.
+    ///
+    /// # Errors
+    /// [`StatementError`]; [`StatementError::Party`] where `us` is neither side.
+    pub fn of_cdrs<'a>(
+        terms: Terms,
+        window: Window,
+        previous: StatementHash,
+        (us, secret): (Address, &PairSecret),
+        cdrs: impl IntoIterator<Item = Carried<'a>>,
+    ) -> Result<Self, StatementError> {
+        let us = terms.side(us).ok_or(StatementError::Party)?;
+        let lines =
+            cdrs.into_iter().filter(|cdr| (window.from..window.until).contains(&cdr.ended)).map(|cdr| CallLine {
+                call: CallName::of(secret, cdr.sip_call_id),
+                carrier: if cdr.by_us { us } else { us.other() },
+                seconds: cdr.seconds,
+                amount: cdr.amount,
+            });
+        Self::new(terms, window, previous, lines.collect())
     }
 
     /// The calls, in the order of their names.
@@ -326,6 +378,12 @@ impl<'a> Reader<'a> {
     }
 }
 
+impl fmt::Display for CallName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
 impl fmt::Debug for CallName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&hex::encode(&self.0[..8]))
@@ -377,6 +435,22 @@ mod tests {
         assert_eq!((one.bytes(), one.hash()), (other.bytes(), other.hash()));
         assert_eq!(one.totals(), Totals { to_a: Msat::new(14).unwrap(), to_b: Msat::new(7).unwrap() });
         assert_eq!(Statement::read(&one.bytes()), Ok(one));
+    }
+
+    #[test]
+    fn both_make_the_same_statement_out_of_their_own_cdrs() {
+        let secret = PairSecret::new(Zeroizing::new([3; 32]));
+        let (one, two) = (Address::from_bytes([1; 32]), Address::from_bytes([2; 32]));
+        let amount = Msat::new(5).unwrap();
+        let cdr = |id, ended, by_us| Carried { sip_call_id: id, ended: UnixMillis(ended), by_us, seconds: 60, amount };
+        let make = |us, cdrs: Vec<Carried<'_>>| {
+            Statement::of_cdrs(terms(), window(), StatementHash::NONE, (us, &secret), cdrs)
+        };
+        let ours = make(one, vec![cdr("a@x", 1_000, true), cdr("b@x", 1_999, false), cdr("next@x", 2_000, true)]);
+        let theirs = make(two, vec![cdr("before@x", 999, true), cdr("b@x", 1_999, true), cdr("a@x", 1_000, false)]);
+        assert_eq!(ours, theirs);
+        assert_eq!(ours.unwrap().lines().len(), 2, "each call is in the window in which it ended");
+        assert_eq!(make(Address::from_bytes([9; 32]), vec![]), Err(StatementError::Party));
     }
 
     #[test]

@@ -22,5 +22,6 @@ mod plans;
 mod postgres;
 mod prepaid;
 mod sdks;
+mod stellar;
 mod store;
 mod support;

@@ -18,7 +18,7 @@ on_both! {
 }
 
 /// Runs SQL past the ledger.
-async fn tamper(kind: Kind, url: &str, statement: &'static str) -> Result<(), sqlx::Error> {
+pub(crate) async fn tamper(kind: Kind, url: &str, statement: &'static str) -> Result<(), sqlx::Error> {
     match kind {
         Kind::Sqlite => {
             let pool = sqlx::SqlitePool::connect(url).await.unwrap();

@@ -5,10 +5,10 @@ use std::time::Duration;
 use proptest::prelude::*;
 use zeroize::Zeroizing;
 
-use super::super::{Accounts, PayWhen, Window, booked, due, paid};
+use super::super::{Accounts, PayWhen, Window, booked, due, held, not_paid, paid};
 use super::*;
 use crate::ledger::{Account, AccountId, AccountKind, Applied, Book};
-use crate::stellar::{Asset, Rate};
+use crate::stellar::{Asset, Network, Rate};
 use crate::{Msat, UnixMillis};
 
 fn key(n: u8) -> SigningKey {
@@ -194,18 +194,42 @@ fn what_is_agreed_and_paid_is_booked_once_and_leaves_nothing_owed() {
     assert_eq!((owed.payer, owed.amount), (Side::A, Msat::new(300).unwrap()));
     assert_eq!(owed.stroops.get(), 9_000);
     assert_eq!(owed.reference, agreement.statement.reference());
-    let order = owed.order(agreement, key(2).address());
-    assert_eq!(order, owed.order(agreement, key(2).address()), "the same order after a crash");
+    let order = owed.order(agreement, 1, key(2).address());
+    assert_eq!(order, owed.order(agreement, 1, key(2).address()), "the same order after a crash");
+    assert_ne!(order.id, owed.order(agreement, 2, key(2).address()).id, "tried again, it is another");
+    let link = owed.link(agreement, &Network::new(Network::PUBLIC)).to_string();
+    assert!(link.contains(&key(2).address().to_string()) && link.contains("amount=0.0009&"), "{link}");
     assert_eq!(order.memo, Some(owed.reference));
     let (mut book, accounts) = books();
     for expected in [Applied::New, Applied::Exists, Applied::Exists] {
         let payer = owed.payer;
         assert_eq!(book.apply_all(now, &booked(agreement, payer, &accounts)), Ok(expected));
-        assert_eq!(book.apply_all(now, &[paid(&owed, agreement, &accounts).unwrap()]), Ok(expected));
+        assert_eq!(book.apply_all(now, &[held(order.id, owed.amount, &accounts)]), Ok(expected));
+        assert_eq!(book.apply_all(now, &[paid(order.id, owed.amount, &accounts)]), Ok(expected));
     }
     let balance = |name| book.account(account(name)).unwrap().sums.balance();
     assert_eq!((balance("partner"), balance("revenue"), balance("trunk"), balance("stellar")), (0, 700, -1_000, 300));
     assert!(side == Side::A || side == Side::B);
+    let void = book.apply_all(now, &[not_paid(order.id, owed.amount, &accounts)]);
+    assert!(void.is_err(), "paid is paid");
+}
+
+#[test]
+fn a_proposal_is_the_same_after_the_way_and_a_broken_one_is_refused() {
+    let sent = Proposal::sign(statement(vec![line(1, Side::A, 700)]), &key(2));
+    let bytes = sent.bytes();
+    assert_eq!(Proposal::read(&bytes), Ok(sent));
+    for length in 0..bytes.len() {
+        assert!(Proposal::read(&bytes[..length]).is_err(), "{length}");
+    }
+    let (mut one, _) = table(vec![line(1, Side::A, 700)], vec![]);
+    for place in 0..bytes.len() {
+        let mut broken = bytes.clone();
+        broken[place] ^= 1;
+        let Ok(read) = Proposal::read(&broken) else { continue };
+        assert!(one.receive(&read, &key(1)).is_err(), "byte {place}");
+    }
+    assert!(one.receive(&Proposal::read(&bytes).unwrap(), &key(1)).is_ok());
 }
 
 #[test]
@@ -231,6 +255,15 @@ fn little_waits_for_more_or_for_the_day_to_end() {
 }
 
 proptest! {
+    #[test]
+    fn any_bytes_are_a_proposal_or_refused(data in proptest::collection::vec(any::<u8>(), 0..400), good in any::<bool>()) {
+        let mut bytes = if good { Proposal::sign(statement(vec![line(1, Side::A, 7)]), &key(2)).bytes() } else { HEAD.to_vec() };
+        let keep = bytes.len() - usize::from(good) * (data.len() % 90);
+        bytes.truncate(keep);
+        bytes.extend(&data);
+        crate::settlement::fuzz::fuzz_proposal(&bytes);
+    }
+
     #[test]
     fn whatever_is_lost_or_doubled_they_never_agree_on_two_things(
         ours in proptest::collection::btree_map(0_u8..12, (any::<bool>(), 1_u64..4), 0..8),

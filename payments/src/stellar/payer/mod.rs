@@ -10,11 +10,15 @@
 //!    closed later than its time bounds, and the server, whose ledgers reach back to before it was signed, does not know it.
 //! 6. Where it is not taken, a fee bump around the same bytes offers more. Inside it is the same transaction: applied once.
 //!
-//! [`Delivery`] is the state machine of one order, without clock, disk or network. The store and the task around it are not
-//! written yet: nothing is paid by itself.
+//! [`Delivery`] is the state machine of one order, without clock, disk or network; [`Orders`] keeps it on disk, [`Payer`] is
+//! the task that drives it.
 
 mod delivery;
+mod orders;
+mod task;
 
 pub use delivery::{
     Attempt, Bump, Change, Delivery, Order, OrderId, Outcome, Policy, Seen, Signer, State, Step, Told, Via,
 };
+pub use orders::{Orders, Stored};
+pub use task::{Counter, Did, Payer};

@@ -78,6 +78,8 @@ pub enum RpcError {
 
 /// What the payer and the watcher ask of a network. [`RpcClient`] asks a server.
 pub trait Rpc: Send + Sync {
+    /// Makes sure that the server is on our network: [`RpcError::OtherNetwork`] if it is not.
+    fn check(&self, network: &Network) -> impl Future<Output = Result<(), RpcError>> + Send;
     /// An account's sequence number and whether it asks for a memo; `None`: there is no such account.
     fn account(&self, account: Address) -> impl Future<Output = Result<Option<AccountState>, RpcError>> + Send;
     /// The last closed ledger.
@@ -153,19 +155,6 @@ impl RpcClient {
         Ok(Self { http, url: url.to_owned().into() })
     }
 
-    /// Makes sure that the server is on our network.
-    ///
-    /// # Errors
-    /// [`RpcError::OtherNetwork`].
-    pub async fn check(&self, network: &Network) -> Result<(), RpcError> {
-        let answer: answers::NetworkAnswer = self.ask("getNetwork", &json!({})).await?;
-        if answer.passphrase == network.passphrase() {
-            return Ok(());
-        }
-        let found = answer.passphrase.chars().take(80).collect();
-        Err(RpcError::OtherNetwork { expected: network.passphrase().to_owned(), found })
-    }
-
     async fn ask<T: serde::de::DeserializeOwned>(&self, method: &'static str, params: &Value) -> Result<T, RpcError> {
         // The address may hold a key, and reqwest's errors the address.
         let unreachable = |error: reqwest::Error| RpcError::Unreachable(error.without_url().to_string());
@@ -210,6 +199,15 @@ fn keys(account: Address) -> Result<[String; 2], RpcError> {
 }
 
 impl Rpc for RpcClient {
+    async fn check(&self, network: &Network) -> Result<(), RpcError> {
+        let answer: answers::NetworkAnswer = self.ask("getNetwork", &json!({})).await?;
+        if answer.passphrase == network.passphrase() {
+            return Ok(());
+        }
+        let found = answer.passphrase.chars().take(80).collect();
+        Err(RpcError::OtherNetwork { expected: network.passphrase().to_owned(), found })
+    }
+
     async fn account(&self, account: Address) -> Result<Option<AccountState>, RpcError> {
         let keys = keys(account)?;
         let answer: answers::EntriesAnswer = self.ask("getLedgerEntries", &json!({ "keys": keys })).await?;

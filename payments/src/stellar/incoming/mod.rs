@@ -2,8 +2,15 @@
 //!
 //! A transaction is looked at whole, envelope and result, because a payment's memo stands in the one and whether it happened
 //! in the other. An arrival is named by its transaction's hash and its operation's place: seen twice, it is counted once.
+//! [`Inbox`] keeps what was read, [`Watcher`] is the task that reads.
+
+mod inbox;
+mod watcher;
 
 use stellar_xdr as xdr;
+
+pub use inbox::{Inbox, Kept, Read, Reading};
+pub use watcher::{Expecting, Landing, Progress, WatchError, Watcher};
 
 use super::rpc::{Ranges, Transaction};
 use super::{Address, Asset, Destination, Rate, Stroops, TxHash};
@@ -174,6 +181,17 @@ pub fn booked(arrival: &Arrival, whose: Whose, stellar: AccountId, suspense: Acc
     let id = TransferId::named(&["stellar arrival", &arrival.tx.to_string(), &arrival.operation.to_string()]);
     let movement = Movement::Post { debit: stellar, credit, amount };
     Some(Transfer { id, purpose: Purpose::Settlement, movement })
+}
+
+/// The one transfer that moves an arrival out of suspense, once it is known whose it is.
+#[must_use]
+pub fn claimed(arrival: &Arrival, worth: Msat, suspense: AccountId, account: AccountId) -> Transfer {
+    let id = TransferId::named(&["stellar claim", &arrival.tx.to_string(), &arrival.operation.to_string()]);
+    Transfer {
+        id,
+        purpose: Purpose::Correction,
+        movement: Movement::Post { debit: suspense, credit: account, amount: worth },
+    }
 }
 
 /// How well the reader keeps up with what the server remembers.
