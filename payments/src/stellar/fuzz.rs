@@ -44,6 +44,11 @@ pub fn fuzz_result(data: &[u8]) {
     assert_eq!(result.to_xdr(xdr::Limits::none()).ok().as_deref(), Some(data), "XDR has one spelling");
 }
 
+/// Bytes as a server's answer to each method.
+pub fn fuzz_answer(data: &[u8]) {
+    super::rpc::read_as_any(data);
+}
+
 /// Envelopes to begin with: a payment, a path payment, a fee bump.
 #[must_use]
 pub fn examples() -> Vec<Vec<u8>> {

@@ -187,6 +187,21 @@ fn understand<T: serde::de::DeserializeOwned>(method: &'static str, body: &[u8])
     }
 }
 
+/// Reads an answer's body as every method's, for fuzzing: it is understood or refused.
+pub(super) fn read_as_any(body: &[u8]) {
+    // Only that they come back matters.
+    let _ = understand::<answers::NetworkAnswer>("getNetwork", body).map(|answer| answer.passphrase.len());
+    let _ = understand::<answers::LatestAnswer>("getLatestLedger", body).map(|answer| answer.sequence);
+    let _ = understand::<answers::FeeStatsAnswer>("getFeeStats", body).map(FeeStats::from);
+    let _ = understand::<answers::SendAnswer>("sendTransaction", body).and_then(answers::SendAnswer::read);
+    let _ = understand::<answers::TransactionAnswer>("getTransaction", body).and_then(answers::TransactionAnswer::read);
+    let _ = understand::<answers::PageAnswer>("getTransactions", body).and_then(answers::PageAnswer::read);
+    let entries = understand::<answers::EntriesAnswer>("getLedgerEntries", body).map(|answer| answer.entries);
+    for entry in entries.ok().flatten().unwrap_or_default() {
+        let _: Result<xdr::LedgerEntryData, _> = read_base64("ledger entry", &entry.xdr);
+    }
+}
+
 /// The keys under which the ledger holds an account and its wish for a memo.
 fn keys(account: Address) -> Result<[String; 2], RpcError> {
     let wrong = |error| ReadError::Xdr { what: "ledger key", error };
@@ -262,7 +277,35 @@ impl Rpc for RpcClient {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
+    use super::super::fuzz::fuzz_answer;
     use super::*;
+
+    proptest! {
+        #[test]
+        fn any_body_is_an_answer_or_refused(
+            status in "SUCCESS|FAILED|NOT_FOUND|PENDING|ERROR|\\PC{0,8}",
+            number in "-?[0-9]{1,21}|\"[0-9]{1,21}\"|null|1e400|\\PC{0,4}",
+            xdr in "[A-Za-z0-9+/]{0,80}={0,2}",
+            name in "ledger|latestLedger|sequence|oldestLedger|p50|createdAt",
+        ) {
+            let body = format!(
+                r#"{{"result":{{"status":"{status}","latestLedger":{number},"latestLedgerCloseTime":"1","oldestLedger":1,
+                "oldestLedgerCloseTime":1,"latestLedgerCloseTimestamp":{number},"oldestLedgerCloseTimestamp":1,"cursor":"1",
+                "{name}":{number},"resultXdr":"{xdr}","errorResultXdr":"{xdr}","entries":[{{"xdr":"{xdr}"}}],
+                "transactions":[{{"txHash":"{xdr}","ledger":{number},"createdAt":1,"envelopeXdr":"{xdr}","resultXdr":"{xdr}"}}]}}}}"#
+            );
+            fuzz_answer(body.as_bytes());
+            let cut = body.char_indices().nth(body.chars().count() / 2).map_or(0, |(place, _)| place);
+            fuzz_answer(&body.as_bytes()[..cut]);
+        }
+
+        #[test]
+        fn any_bytes_are_an_answer_or_refused(data in proptest::collection::vec(any::<u8>(), 0..200)) {
+            fuzz_answer(&data);
+        }
+    }
 
     #[test]
     fn plain_http_is_refused_but_on_this_machine_and_a_key_in_the_path_is_not_told() {
