@@ -23,8 +23,6 @@ use crate::tables::TableError;
 
 /// How often is looked whether something is to be done.
 const LOOK_AROUND: Duration = Duration::from_secs(20);
-/// Payments in suspense that are looked at.
-const IN_SUSPENSE: u32 = 1_000;
 
 /// Who we settle with, as agreed beforehand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -277,9 +275,9 @@ impl Clerk {
         Ok(self.payments.let_go(partner).await?)
     }
 
-    /// Settles until it is told to stop.
-    pub async fn run(self, stop: CancellationToken) {
-        let mut over = self.counter.over();
+    /// Settles until it is told to stop; then stops where it is, which at any point loses nothing.
+    pub async fn run(&self, stop: CancellationToken) {
+        let (mut over, mut is_paying) = (self.counter.over(), true);
         loop {
             let did = tokio::select! {
                 () = stop.cancelled() => return,
@@ -295,7 +293,8 @@ impl Clerk {
             }
             tokio::select! {
                 () = stop.cancelled() => return,
-                changed = over.changed() => if changed.is_err() { tokio::time::sleep(LOOK_AROUND).await },
+                // The payer's end is no reason to end: statements still come in.
+                changed = over.changed(), if is_paying => is_paying = changed.is_ok(),
                 () = tokio::time::sleep(LOOK_AROUND) => {}
             }
         }
@@ -336,19 +335,25 @@ impl Clerk {
         Ok(Did::Booked(partner, number))
     }
 
-    /// Looks whether something in suspense came under a number that is known by now: they may have paid for a window before
+    /// Looks whether something in suspense came under the number of a window that is agreed by now: they may have paid before
     /// their last word on it reached us.
     async fn claim(&self) -> Result<Option<Did>, ClerkError> {
-        for kept in self.inbox.in_suspense(self.books.suspense, IN_SUSPENSE).await? {
-            let (Some(reference), Some((_, worth))) = (kept.arrival.reference, kept.goes_to) else { continue };
-            let known = self.windows.partner_of(reference).await?.map(account_of);
-            let Some(account) = kept.claim.or(known) else { continue };
-            if !self.inbox.claim(&kept.arrival, account).await? {
-                continue;
+        for partner in &self.partners {
+            for (_, agreement) in self.windows.unpaid(partner.key).await? {
+                for kept in self.inbox.under(agreement.statement.reference()).await? {
+                    let Some((credited, worth)) = kept.goes_to else { continue };
+                    if credited != self.books.suspense || !kept.is_booked || kept.is_claimed {
+                        continue;
+                    }
+                    let account = account_of(partner.key);
+                    if !self.inbox.claim(&kept.arrival, account).await? {
+                        continue;
+                    }
+                    self.ledger.apply(vec![claimed(&kept.arrival, worth, self.books.suspense, account)]).await?;
+                    self.inbox.mark_claimed(&kept.arrival, self.ledger.now()).await?;
+                    return Ok(Some(Did::Claimed(kept.arrival.tx)));
+                }
             }
-            self.ledger.apply(vec![claimed(&kept.arrival, worth, self.books.suspense, account)]).await?;
-            self.inbox.mark_claimed(&kept.arrival, self.ledger.now()).await?;
-            return Ok(Some(Did::Claimed(kept.arrival.tx)));
         }
         Ok(None)
     }

@@ -44,8 +44,12 @@ pub struct Kept {
     pub arrival: Arrival,
     /// To which account it goes and what it is worth; `None`: not money that we take.
     pub goes_to: Option<(AccountId, Msat)>,
+    /// Whether the ledger has it.
+    pub is_booked: bool,
     /// Whose it turned out to be later.
     pub claim: Option<AccountId>,
+    /// Whether the ledger has that.
+    pub is_claimed: bool,
 }
 
 /// A page that was read, to be stored whole.
@@ -171,7 +175,8 @@ impl Inbox {
     /// What the database says, and what it holds that cannot be.
     pub async fn unbooked(&self, limit: u32) -> Result<Vec<Kept>, TableError> {
         let rows: Vec<Row> = ask!(&self.database, pool => sqlx::query_as(
-                "SELECT tx, operation, ledger, sender, asset, amount, reference, credit, worth, claim FROM stellar_arrivals
+                "SELECT tx, operation, ledger, sender, asset, amount, reference, credit, worth, booked, claim, claimed
+                 FROM stellar_arrivals
                  WHERE account = $1 AND booked IS NULL AND worth IS NOT NULL ORDER BY ledger, tx, operation LIMIT $2",
             )
             .bind(&self.account.bytes()[..])
@@ -201,7 +206,8 @@ impl Inbox {
     /// What the database says, and what it holds that cannot be.
     pub async fn under(&self, reference: u64) -> Result<Vec<Kept>, TableError> {
         let rows: Vec<Row> = ask!(&self.database, pool => sqlx::query_as(
-                "SELECT tx, operation, ledger, sender, asset, amount, reference, credit, worth, claim FROM stellar_arrivals
+                "SELECT tx, operation, ledger, sender, asset, amount, reference, credit, worth, booked, claim, claimed
+                 FROM stellar_arrivals
                  WHERE account = $1 AND reference = $2 AND worth IS NOT NULL ORDER BY ledger, tx, operation",
             )
             .bind(&self.account.bytes()[..])
@@ -216,7 +222,8 @@ impl Inbox {
     /// What the database says, and what it holds that cannot be.
     pub async fn in_suspense(&self, suspense: AccountId, limit: u32) -> Result<Vec<Kept>, TableError> {
         let rows: Vec<Row> = ask!(&self.database, pool => sqlx::query_as(
-                "SELECT tx, operation, ledger, sender, asset, amount, reference, credit, worth, claim FROM stellar_arrivals
+                "SELECT tx, operation, ledger, sender, asset, amount, reference, credit, worth, booked, claim, claimed
+                 FROM stellar_arrivals
                  WHERE account = $1 AND credit = $2 AND booked IS NOT NULL AND claimed IS NULL ORDER BY ledger, tx, operation LIMIT $3",
             )
             .bind(&self.account.bytes()[..])
@@ -282,7 +289,9 @@ struct Row {
     reference: Option<i64>,
     credit: Option<Vec<u8>>,
     worth: Option<i64>,
+    booked: Option<i64>,
     claim: Option<Vec<u8>>,
+    claimed: Option<i64>,
 }
 
 impl Row {
@@ -302,7 +311,9 @@ impl Row {
             reference: arrival.reference.map(u64::cast_signed),
             credit: goes_to.map(|(account, _)| account.bytes().to_vec()),
             worth: goes_to.map(|(_, worth)| worth.into()),
+            booked: None,
             claim: None,
+            claimed: None,
         }
     }
 
@@ -325,6 +336,7 @@ impl Row {
             amount: Stroops::new(self.amount).ok_or_else(|| impossible(ARRIVALS, "amount", self.amount))?,
             reference: self.reference.map(i64::cast_unsigned),
         };
-        Ok(Kept { arrival, goes_to, claim: self.claim.as_deref().map(account).transpose()? })
+        let claim = self.claim.as_deref().map(account).transpose()?;
+        Ok(Kept { arrival, goes_to, is_booked: self.booked.is_some(), claim, is_claimed: self.claimed.is_some() })
     }
 }

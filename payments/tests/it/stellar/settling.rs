@@ -13,6 +13,7 @@ use payments::stellar::payer::{Did as Paying, Payer, Policy, Signer};
 use payments::stellar::rpc::RpcClient;
 use payments::stellar::{Destination, Memo, Rate};
 use payments::{Msat, UnixMillis};
+use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
 use super::arriving::send;
@@ -422,6 +423,49 @@ async fn too_little_pays_no_window_and_the_rest_does(kind: Kind) {
     one.settle().await;
     assert!(one.clerk.owed(address(2), &network()).await.unwrap().is_none());
     assert_balanced(&one.ledger).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_tasks_settle_by_themselves_and_stop_when_told() {
+    let double = server().await;
+    let ((mut one, database), (mut two, _b)) = pair(Kind::Sqlite, &double, 0).await;
+    one.settle().await;
+    two.settle().await;
+    one.propose(window(), &CALLS).await.unwrap();
+    two.propose(window(), &CALLS).await.unwrap();
+    talk(&one, &two).await;
+    // Account 1's tasks as the program runs them, by a clock that goes and a network whose clock agrees with it.
+    double.chain(|chain| chain.close = crate::support::now().0 / 1_000);
+    double.closes(Some(0));
+    let tables = Tables::open(&database.url).await.unwrap();
+    let clock: payments::ledger::Clock = std::sync::Arc::new(crate::support::now);
+    let ledger = Ledger::on(tables.clone(), clock.clone());
+    let policy = Policy { poll: Duration::from_millis(5), ..Policy::default() };
+    let signer = Signer { network: network(), key: key(1) };
+    let payer = Payer::new(tables, RpcClient::new(&double.url).unwrap(), signer, policy, clock);
+    let clerk = Clerk::new(key(1), vec![partner(2, 0)], (ledger, books()), payer.counter()).await.unwrap();
+    let (clerk, stop) = (std::sync::Arc::new(clerk), CancellationToken::new());
+    let (paying, settling) = (tokio::spawn(payer.run(stop.clone())), {
+        let (clerk, stop) = (clerk.clone(), stop.clone());
+        tokio::spawn(async move { clerk.run(stop).await })
+    });
+    let is_paid = async || clerk.payments(address(2), 1).await.unwrap().iter().any(|p| p.end == Some(PaymentEnd::Paid));
+    for _ in 0..2_000 {
+        if is_paid().await {
+            break;
+        }
+        // Nothing tells of a row that was written.
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let reads = double.asked("getTransactions");
+    let watching = tokio::spawn(two.watcher.run(stop.clone()));
+    reads.await;
+    stop.cancel();
+    for task in [paying, settling, watching] {
+        task.await.unwrap();
+    }
+    assert!(is_paid().await);
+    assert_eq!(has(&double, 2), 5_000_000_000 + STROOPS);
 }
 
 async fn what_both_did_not_sign_is_not_paid(kind: Kind) {
