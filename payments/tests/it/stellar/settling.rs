@@ -369,6 +369,12 @@ async fn what_was_not_paid_waits_for_people_and_is_tried_again_under_another_nam
     let [payment] = &failed[..] else { panic!("{failed:?}") };
     assert_eq!(payment.end, Some(PaymentEnd::NotPaid { why: "TxFailed: Payment Underfunded".into() }));
     assert_eq!(one.owed_by_them().await, -700_001, "it is owed still");
+    // Another window is agreed meanwhile: it waits, too.
+    let next = Window { from: window().until, until: UnixMillis(window().until.0 + DAY) };
+    let more = [Call { ended: next.from.0, ..call("d@x", 2, 30) }];
+    one.propose(next, &more).await.unwrap();
+    two.propose(next, &more).await.unwrap();
+    talk(&one, &two).await;
     let sent = double.sent().len();
     one.settle().await;
     assert_eq!(double.sent().len(), sent, "nothing is tried again by itself");
@@ -381,9 +387,14 @@ async fn what_was_not_paid_waits_for_people_and_is_tried_again_under_another_nam
     one.settle().await;
     two.settle().await;
     let payments = one.clerk.payments(address(2), 10).await.unwrap();
-    assert_eq!(payments.len(), 2);
+    assert_eq!(payments.iter().map(|p| p.windows.clone()).collect::<Vec<_>>(), [1..=2, 1..=1]);
     assert_ne!(payments[0].order, payments[1].order);
-    assert_settled(&one, &two, &double).await;
+    assert_eq!(double.chain(|chain| chain.payments().len()), 1);
+    let whole = rate().stroops_for(Msat::new(700_031).unwrap()).unwrap();
+    assert_eq!(has(&double, 2), 5_000_000_000 + whole.get());
+    assert_eq!(one.owed_by_them().await, 0);
+    assert!(two.clerk.owed(address(1), &network()).await.unwrap().is_none());
+    assert_balanced(&one.ledger).await;
     let held = payments::settlement::held(
         payments[1].order,
         payments[1].amount,
