@@ -32,6 +32,7 @@ on_both! {
     what_was_not_paid_waits_for_people_and_is_tried_again_under_another_name
     too_little_pays_no_window_and_the_rest_does
     what_both_did_not_sign_is_not_paid
+    what_is_under_way_stays_held_back_until_its_outcome_is_proved
 }
 
 const DAY: u64 = 86_400_000;
@@ -434,6 +435,30 @@ async fn too_little_pays_no_window_and_the_rest_does(kind: Kind) {
     one.settle().await;
     assert!(one.clerk.owed(address(2), &network()).await.unwrap().is_none());
     assert_balanced(&one.ledger).await;
+}
+
+async fn what_is_under_way_stays_held_back_until_its_outcome_is_proved(kind: Kind) {
+    let double = server().await;
+    let ((mut one, _a), (mut two, _b)) = pair(kind, &double, 0).await;
+    one.settle().await;
+    two.settle().await;
+    one.propose(window(), &CALLS).await.unwrap();
+    two.propose(window(), &CALLS).await.unwrap();
+    talk(&one, &two).await;
+    loop {
+        one.clerk.step().await.unwrap();
+        if one.payer.step().await.unwrap() == Paying::Sent {
+            break;
+        }
+    }
+    let held = async || one.ledger.account(account("stellar")).await.unwrap().unwrap().sums.credits_pending.msat();
+    assert_eq!(held().await, 700_001);
+    one.hands.set(START * 1_000 + 365 * DAY);
+    assert_eq!(one.ledger.expire_due().await.unwrap(), 0, "no time lets it go");
+    assert_eq!(held().await, 700_001);
+    one.settle().await;
+    two.settle().await;
+    assert_settled(&one, &two, &double).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
