@@ -1,9 +1,6 @@
 //! The attached module that charges for calls: the [`ledger`] that holds the money, the [`tariff`] that says what calls cost,
-//! the [`charge`] that reserves and settles while they run, their records ([`cdr`]), the fraud [`guard`], and each [`plan`]. The desk knows
-//! of it all one trait, [`charge::CallCharging`].
-//! The attached module that charges for calls: the seam by which the desk asks how long a call is paid for, the
-//! [`ledger`] that holds the money, the [`tariff`] that says what calls cost, and [`settlement`] between operators by
-//! [`stellar`].
+//! the [`charge`] that reserves and settles while they run, their records ([`cdr`]), the fraud [`guard`], each [`plan`], and
+//! [`settlement`] between operators by [`stellar`]. The desk knows of it all one trait, [`charge::CallCharging`].
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests"))]
 
