@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use bridge::time::UnixMillis;
 use models::notes::{
-    Embed, ExtractiveWriter, NoteTaker, NoteWriter, WriteError,
+    Embed, EmbeddingWriter, ExtractiveWriter, NoteTaker, NoteWriter, WriteError,
     bert::{self, BertConfig, BertWriter, MiniLm},
     llm::{LlmConfig, LlmWriter},
 };
@@ -53,7 +53,12 @@ impl Writers {
                 Err(error) => tracing::warn!(%error, "BART and T5 cannot write notes"),
             }
         }
-        let writers = Self { list, embed: embedder(notes, &checkpoints, weights) };
+        let embed = embedder(notes, &checkpoints, weights);
+        if let Some(embed) = &embed {
+            // Without a model that writes, or when those that are there fail: sentences chosen by what they mean.
+            list.push(Arc::new(EmbeddingWriter::new(Arc::clone(embed))));
+        }
+        let writers = Self { list, embed };
         tracing::info!(first = writers.name(), writers = writers.list.len() + 1, "who writes notes");
         writers
     }
@@ -165,5 +170,15 @@ mod tests {
         assert_eq!(name(unreadable), "extractive");
         let error = llm(&config(unreadable)).unwrap().unwrap_err().to_string();
         assert!(error.contains("notes.llm.api_key_file") && error.contains("/nowhere/key"), "{error}");
+    }
+    #[cfg(all(feature = "bert", unix))]
+    #[test]
+    fn where_sentences_can_be_compared_by_what_they_mean_that_chooses_them() {
+        let folder = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink(models::eval::weights_folder().join(MINILM), folder.path().join(MINILM)).unwrap();
+        let name = |notes: &str| Writers::load(&config(notes), folder.path()).name().to_owned();
+        assert_eq!(name("{}"), "extractive + minilm");
+        assert_eq!(name("{ llm: { url: 'http://127.0.0.1:1/v1', model: q } }"), "llm q");
+        assert_eq!(name("{ writer: extractive }"), "extractive");
     }
 }

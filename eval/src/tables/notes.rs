@@ -7,7 +7,7 @@ use indicatif::ProgressBar;
 use models::eval::weights_folder;
 use models::notes::bert::{BertConfig, BertWriter, MiniLm};
 use models::notes::llm::{LlmConfig, LlmWriter};
-use models::notes::{Embed, NoteWriter};
+use models::notes::{Embed, EmbeddingWriter, NoteWriter};
 use models::weights;
 
 use crate::dialogue::Dialogue;
@@ -40,13 +40,11 @@ fn ways(llm: Option<&Llm>, remarks: &mut Vec<String>) -> anyhow::Result<Vec<Way>
     let mut embed: Option<Arc<dyn Embed>> = None;
     match MiniLm::load(&folder.join(weights::SENTENCES), 2, 0) {
         Ok(minilm) => {
-            embed = Some(Arc::new(minilm));
-            ways.push(Way {
-                name: "extractive, MiniLM".into(),
-                writers: Vec::new(),
-                embed: embed.clone(),
-                stored: true,
-            });
+            let minilm: Arc<dyn Embed> = Arc::new(minilm);
+            let writer: Arc<dyn NoteWriter> = Arc::new(EmbeddingWriter::new(Arc::clone(&minilm)));
+            embed = Some(minilm);
+            let name = "extractive, MiniLM".to_owned();
+            ways.push(Way { name, writers: vec![writer], embed: embed.clone(), stored: true });
         }
         Err(error) => remarks.push(format!("Extractive with MiniLM: not measured ({error}).")),
     }
