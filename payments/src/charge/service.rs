@@ -13,7 +13,7 @@ use super::session::CreditSession;
 use super::snapshot::{NOTES, Snapshot};
 use crate::Msat;
 use crate::cdr::store::CdrError;
-use crate::cdr::{self, Ending};
+use crate::cdr::{self, Ending, Leg};
 use crate::ledger::{Ledger, LedgerError, Note, Resolution, StoreError};
 
 /// How often reservations are looked for whose time has come, and records that could not be written.
@@ -129,8 +129,8 @@ impl Service {
         over: impl FnOnce(Msat) + Send + 'static,
     ) -> Result<CallCredit, Declined> {
         let over: Over = Box::new(over);
-        match self.ledger.note(&Snapshot::key(&name)).await {
-            Ok(None) => {}
+        match self.is_known(&name).await {
+            Ok(false) => {}
             known => {
                 over(Msat::ZERO);
                 return Err(if known.is_ok() { Declined::Again } else { Declined::Ledger });
@@ -147,6 +147,12 @@ impl Service {
         self.calls.spawn(call.run(from_desk, self.topped_up.subscribe()));
         started.await.unwrap_or(Err(Declined::Ledger))?;
         Ok(CallCredit { inputs, happened, charged, closed })
+    }
+
+    /// Whether a call of this name is under way, or has its record.
+    async fn is_known(&self, name: &str) -> Result<bool, CdrError> {
+        Ok(self.ledger.note(&Snapshot::key(name)).await?.is_some()
+            || !cdr::store::revisions(self.ledger.database(), name, Leg::Customer).await?.is_empty())
     }
 
     /// Money came in on some account: calls that could not be extended ask again at once.

@@ -34,6 +34,8 @@ fn the_longest_prefix_decides_where_calls_may_go() {
         (&[], &["4479"], true),
         (&["4420"], &["44"], true),
         (&["44"], &["4420"], false),
+        (&["4", "4420"], &["44"], true),
+        (&["44"], &["4", "4420"], false),
         (&["44"], &["44"], false),
     ] {
         let rules = Rules { allowed: prefixes(allowed), denied: prefixes(denied), ..Rules::default() };

@@ -150,6 +150,17 @@ async fn the_name_of_a_call_stands_for_it_for_ever(kind: Kind) {
     first.settle(Length::Unanswered, Ending::default(), seconds(10)).await;
     let later = service.begin("call".into(), terms("here"), drop).await;
     assert!(matches!(later, Err(Declined::Again)), "{later:?}");
+    // Also where no transfer tells: a free call moves no money.
+    let rate = Rate { price: Price::FREE, ..terms("here").rate };
+    let free = || CallTerms { rate: rate.clone(), ..terms("here") };
+    let first = service.begin("free".into(), free(), drop).await.unwrap();
+    let again = service.begin("free".into(), free(), drop).await;
+    assert!(matches!(again, Err(Declined::Again)), "{again:?}");
+    first.settle(Length::Of(seconds(5)), Ending::default(), seconds(10)).await;
+    service.close().await;
+    let service = Service::start(ledger.clone(), Quota::default(), "here").await.unwrap();
+    let later = service.begin("free".into(), free(), drop).await;
+    assert!(matches!(later, Err(Declined::Again)), "{later:?}");
     let poor = CallTerms { payer: account("nobody"), ..terms("here") };
     let nobody = service.begin("another".into(), poor, drop).await;
     assert!(matches!(nobody, Err(Declined::NoAccount)), "{nobody:?}");
@@ -282,6 +293,9 @@ async fn a_desk_that_never_comes_back_leaves_a_record_all_the_same(kind: Kind) {
     other.tidy().await.unwrap();
     assert_eq!(available(&ledger, "ada").await, 100_000 - price().cost(seconds(45)).msat(), "what it held is free");
     assert_eq!(all_records(&ledger).await, [], "it may still come back");
+    hands.set(hands.clock()().0 + 1_800_000);
+    other.tidy().await.unwrap();
+    assert_eq!(all_records(&ledger).await, [], "also half an hour later");
     hands.set(hands.clock()().0 + 2 * 3_600_000);
     other.tidy().await.unwrap();
     other.close().await;
