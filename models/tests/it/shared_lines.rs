@@ -128,6 +128,11 @@ async fn each_sentence_stands_under_its_voice_and_their_words_are_whole() {
     let first: Vec<&str> = said.iter().filter(|u| u.voice == Some(Voice(0))).map(|u| u.text.as_str()).collect();
     let rate = word_error_rate(&english.join(" "), &first.join(" "));
     assert!(rate < 0.35, "word error rate {rate}: {first:?} for {english:?}");
+    // And the other's in their own language, not translated.
+    let italian: Vec<&str> = truth.iter().filter(|t| t.who == 1).map(|t| t.text.as_str()).collect();
+    let second: Vec<&str> = said.iter().filter(|u| u.voice == Some(Voice(1))).map(|u| u.text.as_str()).collect();
+    let rate = word_error_rate(&italian.join(" "), &second.join(" "));
+    assert!(rate < 0.5, "word error rate {rate}: {second:?} for {italian:?}");
     let stats = transcriber.stats();
     assert_eq!((stats.voices_lost_ms, stats.voices_untold, stats.utterances), (0, 0, said.len() as u64));
     voices_are_forgotten(&transcriber).await;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tracing::{debug, warn};
 use zeroize::Zeroizing;
 
-use super::{Shared, State};
+use super::{Ear, Shared, State};
 use crate::speech::backend::{BackendError, Worker};
 use crate::speech::guard::Doubt;
 use crate::speech::language::LanguageSense;
@@ -21,6 +21,9 @@ const ATTEMPTS: u32 = 4;
 const PAUSE: Duration = Duration::from_millis(500);
 /// However long the recogniser asks to be left alone, it is asked again after this.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// So much voice on a line that several people share tells its own language, in ms.
+const OWN_LANGUAGE_MS: i64 = 1500;
 
 /// What came of a decode.
 pub(super) struct Seen {
@@ -79,7 +82,10 @@ fn wait<'a>(shared: &'a Shared, state: MutexGuard<'a, State>, now: u64) -> Mutex
 fn told(shared: &Shared, state: &State, job: &Job) -> Told {
     let ear = state.ears.get(&job.ear);
     let language = ear.and_then(|ear| ear.options.language.clone()).or_else(|| shared.language.clone());
-    let sense = if language.is_none() { ear.map(|ear| ear.sense.clone()) } else { None };
+    // Two people on one line may speak two languages: whoever says enough is written in theirs, whatever came before.
+    let apart = |ear: &Ear| ear.options.several_voices && job.heard.voiced_ms >= OWN_LANGUAGE_MS;
+    let known = |ear: &Ear| if apart(ear) { LanguageSense::default() } else { ear.sense.clone() };
+    let sense = if language.is_none() { ear.map(known) } else { None };
     Told { language, sense, prompt: ear.map_or_else(|| "".into(), |ear| Arc::clone(&ear.prompt)) }
 }
 
