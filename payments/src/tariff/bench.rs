@@ -95,7 +95,7 @@ mod tests {
 
     /// `cargo test --release -p payments --lib tariff::bench -- --ignored --nocapture` shows the figure.
     #[test]
-    #[ignore = "measures; run by hand in release"]
+    #[ignore = "measures, by hand until a bench of payments runs it: cargo test --release -p payments --lib tariff::bench -- --ignored --nocapture"]
     #[allow(clippy::print_stdout, reason = "its result is a figure")]
     fn lookups_per_second() {
         let table = deck(200_000);

@@ -60,7 +60,7 @@ async fn pairs_per_second(ledger: &Ledger, callers: usize) -> f64 {
 
 /// `cargo test --release -p payments --test it bench -- --ignored --nocapture --test-threads 1` shows the figures.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "measures; run by hand in release"]
+#[ignore = "measures, by hand until a bench of payments runs it: cargo test --release -p payments --test it bench -- --ignored --nocapture --test-threads 1"]
 async fn durable_pairs() {
     for kind in [Kind::Sqlite, Kind::Postgres] {
         let database = Database::new(kind).await;

@@ -10,6 +10,7 @@ use payments::ledger::{Ledger, LedgerError, Period, Refusal};
 use payments::tariff::{Price, Rate, Terms};
 
 use crate::charge::{all_records, terms};
+use crate::migrations::tamper;
 use crate::support::{Database, Kind, account, assert_balanced, available, msat, post, top_up};
 
 on_both! {
@@ -36,19 +37,6 @@ async fn calls(ledger: &Ledger, names: &[&str]) {
         credit.settle(Length::Of(Duration::from_secs(90)), Ending::default(), Duration::from_secs(10)).await;
     }
     service.close().await;
-}
-
-async fn tamper(kind: Kind, url: &str, statement: &'static str) -> Result<(), sqlx::Error> {
-    match kind {
-        Kind::Sqlite => {
-            let pool = sqlx::SqlitePool::connect(url).await.unwrap();
-            sqlx::query(statement).execute(&pool).await.map(drop)
-        }
-        Kind::Postgres => {
-            let pool = sqlx::PgPool::connect(url).await.unwrap();
-            sqlx::query(statement).execute(&pool).await.map(drop)
-        }
-    }
 }
 
 async fn both_legs_are_recorded_and_a_record_is_never_changed(kind: Kind) {
