@@ -1,6 +1,7 @@
 //! The attached module that charges for calls: the [`ledger`] that holds the money, the [`tariff`] that says what calls cost,
 //! the [`charge`] that reserves and settles while they run, their records ([`cdr`]), the fraud [`guard`], each [`plan`], and
-//! [`settlement`] between operators by [`stellar`]. The desk knows of it all one trait, [`charge::CallCharging`].
+//! [`settlement`] between operators by [`stellar`], and what it is all worth in other money ([`rates`]). The desk knows of it all
+//! one trait, [`charge::CallCharging`].
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests"))]
 
@@ -12,6 +13,7 @@ pub mod ledger;
 mod msat;
 pub mod plan;
 pub mod qr;
+pub mod rates;
 pub mod settlement;
 pub mod stellar;
 mod tables;

@@ -21,6 +21,7 @@ mod notes;
 mod plans;
 mod postgres;
 mod prepaid;
+mod rates;
 mod sdks;
 mod stellar;
 mod store;

@@ -163,6 +163,12 @@ impl Ledger {
         &self.database
     }
 
+    /// The ledger's clock, for others on the same database.
+    #[must_use]
+    pub fn clock(&self) -> Clock {
+        Arc::clone(&self.clock)
+    }
+
     /// What time it is by the ledger's clock.
     #[must_use]
     pub fn now(&self) -> UnixMillis {
