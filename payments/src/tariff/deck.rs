@@ -20,7 +20,7 @@ use crate::UnixMillis;
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum DeckKind {
-    /// What a trunk takes from us; the deck has the trunk's name.
+    /// What a trunk takes from us.
     TrunkCost = 1,
     /// What we take from customers.
     CustomerPrice = 2,
@@ -54,7 +54,7 @@ impl fmt::Display for DeckKind {
 pub struct DeckId {
     /// Costs or prices.
     pub kind: DeckKind,
-    /// Its name; that of the trunk for costs.
+    /// Its name.
     pub name: Arc<str>,
     /// 1 for the first that was imported under this name.
     pub version: u32,

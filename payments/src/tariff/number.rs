@@ -111,6 +111,12 @@ impl Prefix {
         self.digits as usize
     }
 
+    /// The number that has these digits and no more.
+    #[must_use]
+    pub const fn number(self) -> Number {
+        Number(self.packed)
+    }
+
     /// Whether the number begins with it.
     #[must_use]
     pub const fn is_of(self, number: Number) -> bool {

@@ -26,8 +26,10 @@ pub struct Quality {
 /// A trunk as routing knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trunk {
-    /// Its name, and that of its cost deck.
+    /// Its name.
     pub name: Arc<str>,
+    /// The name of its cost deck.
+    pub deck: Arc<str>,
     /// Of trunks that cost the same the heavier goes first.
     pub weight: u32,
     /// What calls were like.
@@ -157,7 +159,7 @@ fn fit(
             return Err(Unfit::Quality { trunk: name(), what, is, least });
         }
     }
-    let rate = decks.rate(DeckKind::TrunkCost, &trunk.name, number, at);
+    let rate = decks.rate(DeckKind::TrunkCost, &trunk.deck, number, at);
     let rate = rate.map_err(|why| Unfit::NoRate { trunk: name(), why })?;
     match first_loss(&rate.price, sold) {
         None => Ok(rate),

@@ -128,6 +128,15 @@ impl Table {
         None
     }
 
+    /// The lines with longer prefixes that begin so, at a time: of each prefix the one that began last.
+    pub fn under(&self, prefix: Prefix, at: UnixMillis) -> impl Iterator<Item = &Line> {
+        let end = self.lines.partition_point(|line| line.prefix.first() < prefix.end());
+        let begin = self.lines.partition_point(|line| line.prefix.first() < prefix.first()).min(end);
+        let longer = self.lines[begin..end].chunk_by(|a, b| a.prefix == b.prefix);
+        let longer = longer.filter(move |same| same[0].prefix.digits() > prefix.digits());
+        longer.filter_map(move |same| same.iter().rev().find(|line| line.is_valid(at)))
+    }
+
     /// All lines, by prefix and then by time.
     #[must_use]
     pub fn lines(&self) -> &[Line] {

@@ -16,6 +16,7 @@ mod cdr;
 mod charge;
 mod child;
 mod crashes;
+mod decks;
 mod migrations;
 mod notes;
 mod plans;

@@ -32,7 +32,7 @@ fn tariffs() -> Tariffs {
     deck(&mut decks, DeckKind::CustomerPrice, "retail", "prefix,rate_sat,increments\n44,10,1/1\n49,1,1/1\n");
     deck(&mut decks, DeckKind::TrunkCost, "dear", "prefix,rate_sat,increments\n44,9,1/1\n");
     deck(&mut decks, DeckKind::TrunkCost, "cheap", "prefix,rate_sat,increments\n44,4,1/1\n49,2,1/1\n");
-    let trunk = |name: &str| Trunk { name: name.into(), weight: 0, quality: Quality::default() };
+    let trunk = |name: &str| Trunk { name: name.into(), deck: name.into(), weight: 0, quality: Quality::default() };
     Tariffs { decks, price: "retail".into(), trunks: vec![trunk("dear"), trunk("cheap")], wanted: Wanted::default() }
 }
 

@@ -14,7 +14,7 @@ fn price(terms: Terms) -> Price {
 }
 
 fn trunk(name: &str) -> Trunk {
-    Trunk { name: name.into(), weight: 0, quality: Quality::default() }
+    Trunk { name: name.into(), deck: name.into(), weight: 0, quality: Quality::default() }
 }
 
 /// Trunks with their cost for `44`.
