@@ -8,4 +8,5 @@ pub mod export;
 mod record;
 pub mod store;
 
+pub(crate) use record::carrier_of;
 pub use record::{About, Carrier, Cdr, Direction, Ending, Leg, Party};

@@ -64,6 +64,26 @@ pub struct Carrier {
     pub rate: Rate,
 }
 
+impl Carrier {
+    /// The account that what we owe the carrier stands in, until its bill is paid.
+    #[must_use]
+    pub fn account(&self) -> AccountId {
+        AccountId::named(&["trunk", &self.trunk])
+    }
+
+    /// The account that what all carriers take is an expense of.
+    #[must_use]
+    pub fn expenses() -> AccountId {
+        AccountId::named(&["expense", "trunks"])
+    }
+
+    /// What it takes for a call of this length; `None`: nobody answered.
+    #[must_use]
+    pub fn cost(&self, length: Option<Duration>) -> Msat {
+        Charged::at(&self.rate.price, length).cost
+    }
+}
+
 /// What is known of a call when it begins.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct About {
@@ -149,9 +169,9 @@ pub struct Cdr {
     pub fx_rate: Option<String>,
     /// All that was reserved for it, again and again.
     pub reserved: Msat,
-    /// What was taken.
+    /// What was taken; on the carrier's leg what was booked as owed to it.
     pub charged: Msat,
-    /// What should have been taken and could not.
+    /// What should have been taken (or booked) and could not.
     pub unpaid: Msat,
     /// The transfers that took or gave back.
     pub transfers: Vec<TransferId>,
@@ -159,11 +179,16 @@ pub struct Cdr {
     pub ending: Ending,
 }
 
+/// Who carried a call in the end.
+pub(crate) fn carrier_of<'a>(ending: &'a Ending, about: &'a About) -> Option<&'a Carrier> {
+    ending.carrier.as_ref().or(about.carrier.as_ref())
+}
+
 impl Cdr {
     /// The records of a call that has ended: the customer's leg, and the carrier's if one carried it.
     #[must_use]
     pub fn of(call: &Snapshot) -> Vec<Self> {
-        let carrier = call.ending.carrier.clone().or_else(|| call.about.carrier.clone());
+        let carrier = carrier_of(&call.ending, &call.about).cloned();
         let price = |price: &Price| Charged::of(price, call);
         let sold = price(&call.rate.price);
         let bought = carrier.as_ref().map(|carrier| price(&carrier.rate.price));
@@ -190,17 +215,18 @@ impl Cdr {
             transfers: call.moved.clone(),
             ending: call.ending.clone(),
         };
+        let booked = call.carried.map_or(Msat::ZERO, |carried| carried.amount);
         let other = carrier.zip(bought).map(|(carrier, bought)| Self {
             leg: Leg::Carrier,
-            account: AccountId::named(&["trunk", &carrier.trunk]),
+            account: carrier.account(),
             rate: carrier.rate,
             billed_seconds: bought.seconds,
             cost: bought.cost,
             carrier_cost: None,
             reserved: Msat::ZERO,
-            charged: Msat::ZERO,
-            unpaid: Msat::ZERO,
-            transfers: Vec::new(),
+            charged: booked,
+            unpaid: bought.cost.saturating_sub(booked),
+            transfers: call.carried.iter().map(|carried| carried.transfer).collect(),
             ..customer.clone()
         });
         std::iter::once(customer).chain(other).collect()

@@ -1,10 +1,11 @@
 //! Records in the database: written once, read by period, rated anew.
 
-use crate::cdr::{Cdr, Leg};
+use crate::cdr::{Carrier, Cdr, Leg};
 use crate::charge::Snapshot;
 use crate::database::{Database, ask, tell};
 use crate::ledger::{
-    AccountId, Ledger, LedgerError, Movement, Note, Period, Purpose, Refusal, StoreError, Transfer, TransferId,
+    AccountId, AccountKind, Ledger, LedgerError, Movement, Note, Period, Purpose, Refusal, StoreError, Transfer,
+    TransferId,
 };
 use crate::tariff::Rate;
 use crate::{Msat, UnixMillis};
@@ -170,8 +171,17 @@ pub async fn revisions(database: &Database, call: &str, leg: Leg) -> Result<Vec<
     rows.into_iter().map(|row| row.read().map(|written| written.cdr)).collect()
 }
 
-/// Rates a leg anew: a new record by this rate, and on the customer's leg a transfer that corrects what was taken. The record
-/// before stays. Both or neither, and once: `reference` is the asker's name for this correction, and who asks again with it
+/// Opens the account of a carrier, and that of our expenses.
+///
+/// # Errors
+/// What the database says.
+pub(crate) async fn open_carrier(ledger: &Ledger, account: AccountId) -> Result<(), StoreError> {
+    ledger.open_account(Carrier::expenses(), AccountKind::TrunkCost).await?;
+    ledger.open_account(account, AccountKind::Partner).await
+}
+
+/// Rates a leg anew: a new record by this rate, and a transfer that corrects what was taken from the customer, or what was booked as
+/// owed to the carrier. The record before stays. Both or neither, and once: `reference` is the asker's name for this correction, and who asks again with it
 /// gets the record that it made.
 ///
 /// # Errors
@@ -187,7 +197,10 @@ pub async fn rerate(ledger: &Ledger, call: &str, leg: Leg, rate: Rate, reference
         let before = revisions.last().ok_or_else(|| CdrError::None { call: call.to_owned(), leg })?;
         let mut after = before.rated_by(rate.clone(), reference);
         let id = correction_id(ledger, &after).await?;
-        let Some(correction) = (if leg == Leg::Customer { after.correct(id) } else { None }) else {
+        if leg == Leg::Carrier {
+            open_carrier(ledger, after.account).await?;
+        }
+        let Some(correction) = after.correct(id) else {
             write(ledger.database(), &[after], &[]).await?;
             continue;
         };
@@ -218,8 +231,11 @@ impl Cdr {
     /// Takes what is missing or gives back what was too much; `None`: neither.
     fn correct(&mut self, id: TransferId) -> Option<Transfer> {
         let (more, less) = (self.cost.saturating_sub(self.charged), self.charged.saturating_sub(self.cost));
-        let (debit, credit, amount) =
-            if less.is_zero() { (self.account, self.payee, more) } else { (self.payee, self.account, less) };
+        let (payer, payee) = match self.leg {
+            Leg::Customer => (self.account, self.payee),
+            Leg::Carrier => (Carrier::expenses(), self.account),
+        };
+        let (debit, credit, amount) = if less.is_zero() { (payer, payee, more) } else { (payee, payer, less) };
         (self.charged, self.unpaid) = (self.cost, Msat::ZERO);
         if amount.is_zero() {
             return None;

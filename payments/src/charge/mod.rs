@@ -9,7 +9,8 @@
 //! ```
 //!
 //! [`CreditSession`] decides, without clock and ledger; [`Service`] runs it; [`CallCharging`] is what the desk knows of it all.
-//! What a call costs is its price's exact cost of the whole call, however it was reserved. A reservation expires by itself some
+//! What a call costs is its price's exact cost of the whole call, however it was reserved. What its carrier takes for it is booked in
+//! the commit that ends it: an expense of ours ([`crate::cdr::Carrier::expenses`]), owed to the carrier. A reservation expires by itself some
 //! minutes behind the time that it pays for: what a dead desk held is free again. A desk that comes back ends its calls before
 //! that, where the ledger last heard of them ([`Snapshot`]).
 
@@ -25,4 +26,4 @@ pub use quota::{Quota, QuotaError};
 pub use seam::{Answer, CallTerms, Declined, Ended, Input, Length, Now, Output, Request};
 pub use service::{CallCredit, Happened, Service, StartError};
 pub use session::{ANSWER_WITHIN, CreditSession};
-pub use snapshot::{Held, Snapshot};
+pub use snapshot::{Carried, Held, Snapshot};

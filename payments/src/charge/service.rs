@@ -1,5 +1,7 @@
 //! Runs [`CreditSession`]s on the ledger: a task a call.
 
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot, watch};
@@ -13,8 +15,8 @@ use super::session::CreditSession;
 use super::snapshot::{NOTES, Snapshot};
 use crate::Msat;
 use crate::cdr::store::CdrError;
-use crate::cdr::{self, Ending, Leg};
-use crate::ledger::{Ledger, LedgerError, Note, Resolution, StoreError};
+use crate::cdr::{self, Carrier, Ending, Leg};
+use crate::ledger::{AccountId, Ledger, LedgerError, Note, Resolution, StoreError};
 
 /// How often reservations are looked for whose time has come, and records that could not be written.
 const TIDY: Duration = Duration::from_secs(30);
@@ -94,6 +96,8 @@ pub struct Service {
     stop: CancellationToken,
     topped_up: watch::Sender<()>,
     ended: mpsc::Sender<Snapshot>,
+    /// Carriers' accounts that are open.
+    carriers: Arc<Mutex<HashSet<AccountId>>>,
 }
 
 impl Service {
@@ -105,7 +109,8 @@ impl Service {
     pub async fn start(ledger: Ledger, quota: Quota, node: &str) -> Result<Self, StartError> {
         let (calls, tasks, stop) = (TaskTracker::new(), TaskTracker::new(), CancellationToken::new());
         let (ended, waiting) = mpsc::channel(RECORDS);
-        let service = Self { ledger, quota, calls, tasks, stop, topped_up: watch::Sender::new(()), ended };
+        let (topped_up, carriers) = (watch::Sender::new(()), Arc::default());
+        let service = Self { ledger, quota, calls, tasks, stop, topped_up, ended, carriers };
         service.tasks.spawn(records(service.ledger.clone(), waiting, service.stop.clone()));
         service.recover(node).await?;
         service.tasks.spawn(tidy(service.clone()));
@@ -240,6 +245,21 @@ impl Service {
         }))
     }
 
+    /// Opens the accounts that a carrier's cost is booked in. If that fails the booking is refused, and the call's record says so.
+    async fn open_carrier(&self, carrier: &Carrier) {
+        let opened = || self.carriers.lock().unwrap_or_else(PoisonError::into_inner);
+        let account = carrier.account();
+        if opened().contains(&account) {
+            return;
+        }
+        match cdr::store::open_carrier(&self.ledger, account).await {
+            Ok(()) => _ = opened().insert(account),
+            Err(error) => {
+                tracing::warn!(%error, trunk = %carrier.trunk, "the account of a carrier could not be opened");
+            }
+        }
+    }
+
     fn read(&self) -> Now {
         Now { mono: tokio::time::Instant::now().into_std(), wall: self.ledger.now() }
     }
@@ -313,6 +333,9 @@ struct Call {
 impl Call {
     async fn run(mut self, mut from_desk: mpsc::Receiver<Input>, mut topped_up: watch::Receiver<()>) {
         let mut desk_there = true;
+        if let Some(carrier) = self.machine.carrier().cloned() {
+            self.service.open_carrier(&carrier).await;
+        }
         self.drain();
         while !self.machine.closed() {
             let due = self.machine.poll_timeout();
@@ -329,6 +352,11 @@ impl Call {
                 Ok(()) = topped_up.changed() => Some(Input::ToppedUp),
                 () = sleep_until(due), if due.is_some() => None,
             };
+            if let Some(Input::Ended(ended)) = &input
+                && let Some(carrier) = &ended.ending.carrier
+            {
+                self.service.open_carrier(carrier).await;
+            }
             let now = self.service.read();
             match input {
                 Some(input) => self.machine.handle(now, input),

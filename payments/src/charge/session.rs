@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 
 use super::quota::Quota;
 use super::seam::{Answer, CallTerms, Declined, Ended, Input, Length, Now, Output, Request};
-use super::snapshot::{Held, Snapshot};
-use crate::cdr::Ending;
+use super::snapshot::{Carried, Held, Snapshot};
+use crate::cdr::{Carrier, Ending, carrier_of};
 use crate::ledger::{Movement, Purpose, Refusal, Transfer, TransferId};
 use crate::tariff::Price;
 use crate::{Msat, PaidFor, UnixMillis};
@@ -69,6 +69,8 @@ struct Then {
 #[derive(Debug, Clone)]
 struct Asked {
     kind: Kind,
+    /// What it moves, the carrier's cost aside.
+    steps: Vec<Step>,
     request: Request,
     then: Then,
 }
@@ -109,6 +111,8 @@ pub struct CreditSession {
     /// How long it was when it ended; `None` if nobody answered. While it runs, what was charged for.
     length: Option<Duration>,
     ending: Ending,
+    /// The books do not take what the carrier is owed.
+    carrier_refused: bool,
     /// It is known that no more can be had.
     limited: bool,
     tried: Option<Instant>,
@@ -175,6 +179,7 @@ impl CreditSession {
             answered: None,
             length: None,
             ending: Ending::default(),
+            carrier_refused: false,
             limited: false,
             tried: None,
             topped_up: false,
@@ -257,8 +262,9 @@ impl CreditSession {
     fn ask(&mut self, now: Now, kind: Kind, steps: &[Step], then: Then) {
         let number = self.next_number;
         self.next_number += 1;
+        let carried = if kind.is_last() { self.carried() } else { None };
         let id = |what| Snapshot::transfer(&self.name, number, what);
-        let transfers = steps.iter().map(|(what, purpose, movement)| Transfer {
+        let transfers = steps.iter().chain(&carried).map(|(what, purpose, movement)| Transfer {
             id: id(what),
             purpose: *purpose,
             movement: *movement,
@@ -269,9 +275,14 @@ impl CreditSession {
             Movement::Settle { amount, .. } => !amount.is_zero(),
             _ => false,
         };
-        self.moved.extend(transfers.iter().filter(moves).map(|t| t.id));
-        let snapshot = self.snapshot(now, kind, then);
-        self.asked = Some(Asked { kind, request: Request { number, transfers, snapshot }, then });
+        self.moved.extend(transfers[..steps.len()].iter().filter(moves).map(|t| t.id));
+        let carried = transfers.get(steps.len()).and_then(|transfer| match transfer.movement {
+            Movement::Post { amount, .. } => Some(Carried { transfer: transfer.id, amount }),
+            _ => None,
+        });
+        let snapshot = Snapshot { carried, ..self.snapshot(now, kind, then) };
+        let request = Request { number, transfers, snapshot };
+        self.asked = Some(Asked { kind, steps: steps.to_vec(), request, then });
         self.tried = Some(now.mono);
         self.topped_up = false;
         self.ask_again(now);
@@ -293,8 +304,22 @@ impl CreditSession {
             length: then.length,
             ended: kind.is_last().then_some(now.wall),
             unpaid: if let Kind::Unpaid(owed) = kind { owed } else { Msat::ZERO },
+            carried: None,
             ending: self.ending.clone(),
         }
+    }
+
+    /// Who carried the call, as far as is known.
+    pub(super) fn carrier(&self) -> Option<&Carrier> {
+        carrier_of(&self.ending, &self.terms.about)
+    }
+
+    /// What is booked when it ends: what the carrier takes is an expense, and owed to it.
+    fn carried(&self) -> Option<Step> {
+        let carrier = self.carrier().filter(|_| !self.carrier_refused)?;
+        let amount = carrier.cost(self.length);
+        let movement = Movement::Post { debit: Carrier::expenses(), credit: carrier.account(), amount };
+        (!amount.is_zero()).then_some(("carrier", Purpose::Call, movement))
     }
 
     fn ask_again(&mut self, now: Now) {

@@ -21,6 +21,15 @@ pub struct Held {
     pub until: Option<Duration>,
 }
 
+/// What was booked as owed to the carrier of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Carried {
+    /// The transfer that booked it.
+    pub transfer: TransferId,
+    /// How much.
+    pub amount: Msat,
+}
+
 /// A call as it stood when the ledger last heard of it. Its money and this are of one commit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Snapshot {
@@ -52,6 +61,9 @@ pub struct Snapshot {
     pub ended: Option<UnixMillis>,
     /// What could not be taken.
     pub unpaid: Msat,
+    /// What its carrier is owed, booked in the commit that ended it; `None`: nothing, or the books did not take it.
+    #[serde(default)]
+    pub carried: Option<Carried>,
     /// For its record.
     pub ending: Ending,
 }

@@ -20,7 +20,7 @@ pub enum AccountKind {
     Lightning = 4,
     /// Routing fees paid.
     RoutingFees = 5,
-    /// What a partner owes us, or we them.
+    /// What a partner or a carrier owes us, or we them.
     Partner = 6,
     /// What lies on Stellar.
     Stellar = 7,

@@ -42,7 +42,8 @@ pub struct Partner {
 pub struct Books {
     /// What calls have earned.
     pub revenue: AccountId,
-    /// What trunks have cost.
+    /// What trunks have cost. Where calls over a partner's trunk are booked one by one, the trunk's account
+    /// ([`crate::cdr::Carrier::account`]): what is owed by our records becomes what is owed as agreed, and no call is an expense twice.
     pub trunk_cost: AccountId,
     /// What lies on Stellar.
     pub stellar: AccountId,

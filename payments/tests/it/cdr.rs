@@ -6,7 +6,7 @@ use payments::Msat;
 use payments::cdr::store::{CdrError, Wanted, records, rerate, revisions};
 use payments::cdr::{Carrier, Cdr, Ending, Leg};
 use payments::charge::{Length, Quota, Service};
-use payments::ledger::{Ledger, LedgerError, Period, Refusal};
+use payments::ledger::{AccountId, Ledger, LedgerError, Period, Refusal};
 use payments::tariff::{Price, Rate, Terms};
 
 use crate::charge::{all_records, terms};
@@ -24,6 +24,13 @@ on_both! {
 fn rate(per_minute: u64) -> Rate {
     let price = Price::new(Terms::per_minute(msat(per_minute), "60/60".parse().unwrap())).unwrap();
     Rate { price, ..terms("here").rate }
+}
+
+async fn owed_to_the_carrier(ledger: &Ledger) -> i128 {
+    let balance = async |id| ledger.account(id).await.unwrap().unwrap().sums.balance();
+    let owed = balance(AccountId::named(&["trunk", "home"])).await;
+    assert_eq!(balance(Carrier::expenses()).await, -owed, "an expense of ours");
+    owed
 }
 
 /// Calls of 90 s, 10 sat a minute by the second: 15 000 msat.
@@ -49,7 +56,11 @@ async fn both_legs_are_recorded_and_a_record_is_never_changed(kind: Kind) {
     assert_eq!((customer.leg, customer.cost, customer.carrier_cost), (Leg::Customer, msat(15_000), Some(msat(8_000))));
     assert_eq!(customer.margin(), Some(7_000));
     assert_eq!((carrier.leg, carrier.cost, carrier.billed_seconds), (Leg::Carrier, msat(8_000), 120));
-    assert_eq!((carrier.charged, carrier.transfers.len()), (Msat::ZERO, 0), "the carrier sends a bill");
+    assert_eq!((carrier.charged, carrier.unpaid, carrier.transfers.len()), (msat(8_000), Msat::ZERO, 1));
+    assert_eq!(owed_to_the_carrier(&ledger).await, 8_000, "until its bill is paid");
+    let booked = ledger.record(carrier.transfers[0]).await.unwrap().unwrap();
+    let settled = ledger.record(customer.transfers[0]).await.unwrap().unwrap();
+    assert_eq!(booked.at, settled.at, "of one commit");
     for statement in ["UPDATE cdrs SET body = ''", "DELETE FROM cdrs"] {
         assert!(tamper(kind, &database.url, statement).await.is_err(), "{statement}");
     }
@@ -71,7 +82,12 @@ async fn what_is_rated_anew_gets_a_new_record_and_a_correcting_transfer_once(kin
     assert_eq!(available(&ledger, "ada").await, 60_000);
     assert_eq!(more.transfers.len(), 3, "the call's and two corrections");
     let carrier = rerate(&ledger, "call", Leg::Carrier, rate(5_000), "right deck").await.unwrap();
-    assert_eq!((carrier.revision, carrier.cost), (1, msat(10_000)));
+    assert_eq!((carrier.revision, carrier.cost, carrier.charged), (1, msat(10_000), msat(10_000)));
+    assert_eq!(owed_to_the_carrier(&ledger).await, 10_000);
+    let again = rerate(&ledger, "call", Leg::Carrier, rate(5_000), "right deck").await.unwrap();
+    assert_eq!((again, owed_to_the_carrier(&ledger).await), (carrier, 10_000));
+    let less = rerate(&ledger, "call", Leg::Carrier, rate(1_000), "cheaper").await.unwrap();
+    assert_eq!((less.transfers.len(), owed_to_the_carrier(&ledger).await), (3, 2_000));
     assert_eq!(available(&ledger, "ada").await, 60_000, "what a carrier takes is not the customer's");
     let all = revisions(ledger.database(), "call", Leg::Customer).await.unwrap();
     assert_eq!(all.iter().map(|cdr| cdr.cost.msat()).collect::<Vec<_>>(), [15_000, 12_000, 40_000]);

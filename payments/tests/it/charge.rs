@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use payments::cdr::store::{Wanted, records};
-use payments::cdr::{About, Cdr, Direction, Ending, Leg, Party};
+use payments::cdr::{About, Carrier, Cdr, Direction, Ending, Leg, Party};
 use payments::charge::{
     Answer, CallTerms, CreditSession, Declined, Ended, Happened, Input, Length, Now, Output, Quota, Service, Snapshot,
 };
-use payments::ledger::{Ledger, Period};
+use payments::ledger::{AccountId, AccountKind, Ledger, Period};
 use payments::tariff::{DeckId, DeckKind, Price, Rate, Terms};
 use payments::{Msat, UnixMillis};
 
@@ -189,7 +189,7 @@ async fn a_kill_at_each_step_of_a_call_leaves_books_that_agree_with_its_record(k
     top_up(&ledger, 1_000_000).await;
     let mut left = 1_000_000;
     for (step, length) in STEPS {
-        let mut desk = child::start(&database.url, &format!("call {step}"), &format!("charge {step}"));
+        let mut desk = child::start(&database.url, &format!("call {step}"), &format!("charge {step} carried"));
         desk.says("there").unwrap();
         desk.kill("");
         // Started twice: the second time there is nothing left to do.
@@ -202,7 +202,14 @@ async fn a_kill_at_each_step_of_a_call_leaves_books_that_agree_with_its_record(k
         left -= cost.msat();
         assert_eq!(available(&ledger, "ada").await, left, "killed at {step}");
         let name = format!("call {step}");
-        let records: Vec<Cdr> = all_records(&ledger).await.into_iter().filter(|cdr| cdr.call == name).collect();
+        let all = all_records(&ledger).await;
+        let (carried, sold): (Vec<Cdr>, Vec<Cdr>) = all.into_iter().partition(|cdr| cdr.leg == Leg::Carrier);
+        let owed: u64 = carried.iter().map(|cdr| cdr.cost.msat()).sum();
+        let trunk = ledger.account(AccountId::named(&["trunk", "home"])).await.unwrap();
+        let booked = trunk.map_or(0, |trunk| trunk.sums.balance());
+        assert_eq!(booked, i128::from(owed), "what the carrier is owed, killed at {step}");
+        assert!(carried.iter().all(|cdr| cdr.charged == cdr.cost && cdr.unpaid.is_zero()), "{carried:?}");
+        let records: Vec<Cdr> = sold.into_iter().filter(|cdr| cdr.call == name).collect();
         let charged: Vec<_> = records.iter().map(|cdr| (cdr.charged, cdr.cost, cdr.answered.is_some())).collect();
         let expected = if step == "0 before" { vec![] } else { vec![(cost, cost, length.is_some())] };
         assert_eq!(charged, expected, "killed at {step}");
@@ -216,7 +223,15 @@ pub(crate) async fn one_call_until(ledger: &Ledger, name: &str, work: &str) {
     let (start, wall) = (Instant::now(), now());
     let at = |time: Duration| Now { mono: start + time, wall: wall.after(time) };
     let mut time = Duration::ZERO;
-    let mut session = CreditSession::begin(at(time), name.into(), terms("here"), Quota::default());
+    let mut terms = terms("here");
+    if words.next() == Some("carried") {
+        let carrier = Carrier { trunk: "home".into(), rate: terms.rate.clone() };
+        // As the service does when the call begins.
+        ledger.open_account(Carrier::expenses(), AccountKind::TrunkCost).await.unwrap();
+        ledger.open_account(carrier.account(), AccountKind::Partner).await.unwrap();
+        terms.about.carrier = Some(carrier);
+    }
+    let mut session = CreditSession::begin(at(time), name.into(), terms, Quota::default());
     loop {
         while let Some(output) = session.poll_output() {
             match output {

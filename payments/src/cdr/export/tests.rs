@@ -3,7 +3,7 @@ use std::time::Duration;
 use super::*;
 use crate::Msat;
 use crate::cdr::{About, Direction, Ending, Party};
-use crate::charge::Snapshot;
+use crate::charge::{Carried, Snapshot};
 use crate::ledger::{AccountId, TransferId};
 use crate::tariff::{DeckId, DeckKind, Price, Terms};
 
@@ -37,6 +37,7 @@ fn call() -> Snapshot {
         length: Duration::from_millis(61_500),
         ended: Some(UnixMillis(1_700_000_071_500)),
         unpaid: Msat::ZERO,
+        carried: Some(Carried { transfer: TransferId::from_bytes([5; 16]), amount: Msat::new(4_400).unwrap() }),
         ending: Ending { cause: Some(16), side: Some(Party::Callee), mos: Some(410), ..Ending::default() },
     }
 }
@@ -75,11 +76,12 @@ fn both_legs_are_written_with_all_that_is_known() {
         ("hangup_side", "callee", "callee"),
         ("mos", "410", "410"),
         ("released_msat", "9000", "0"),
-        ("charged_msat", "11000", "0"),
+        ("charged_msat", "11000", "4400"),
     ] {
         assert_eq!((cell(0, name), cell(1, name)), (customer.to_owned(), carrier.to_owned()), "{name}");
     }
     assert_eq!(cell(0, "transfers"), format!("{} {}", "03".repeat(16), "04".repeat(16)));
+    assert_eq!(cell(1, "transfers"), "05".repeat(16));
     assert_eq!(cell(0, "digest").len(), 64);
 }
 

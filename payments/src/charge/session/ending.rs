@@ -1,7 +1,9 @@
 //! The end of a call: what it owes is settled, what is held is released.
 
 use super::{Asked, Duration, Held, UnixMillis};
-use super::{CreditSession, Declined, Ended, Kind, Length, Movement, Msat, Now, Output, Phase, Purpose, Refusal, Then};
+use super::{
+    Carrier, CreditSession, Declined, Ended, Kind, Length, Movement, Msat, Now, Output, Phase, Purpose, Refusal, Then,
+};
 
 impl CreditSession {
     pub(super) fn decline(&mut self, why: Declined) {
@@ -82,8 +84,23 @@ impl CreditSession {
         self.output.push_back(Output::Closed { charged: self.charged, unpaid });
     }
 
+    /// Whether only the carrier's cost is refused.
+    fn is_of_the_carrier(&self, refusal: Refusal) -> bool {
+        let (Refusal::NoAccount { account } | Refusal::Frozen { account } | Refusal::Overflow { account }) = refusal
+        else {
+            return false;
+        };
+        let carrier = self.carrier().filter(|_| !self.carrier_refused);
+        carrier.is_some_and(|carrier| account == carrier.account() || account == Carrier::expenses())
+    }
+
     /// The end could not be settled as it should.
     pub(super) fn not_settled(&mut self, now: Now, asked: &Asked, refusal: Refusal) {
+        if self.is_of_the_carrier(refusal) {
+            // Its account is frozen, or nobody has opened it: that is no reason to let the customer go free. The record says so.
+            self.carrier_refused = true;
+            return self.ask(now, asked.kind, &asked.steps, asked.then);
+        }
         let owed = self.owed().saturating_sub(self.charged);
         let then = Then { held: None, ..self.then() };
         match (asked.kind, refusal) {

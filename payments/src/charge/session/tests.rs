@@ -1,12 +1,16 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::cdr::{About, Direction};
+use crate::cdr::{About, Cdr, Direction};
 use crate::ledger::{Account, AccountId, AccountKind, Applied, Book};
 use crate::tariff::{DeckId, DeckKind, Increments, Rate, Terms};
 
 fn msat(amount: u64) -> Msat {
     Msat::new(amount).unwrap()
+}
+
+fn home() -> AccountId {
+    AccountId::named(&["trunk", "home"])
 }
 
 fn secs(seconds: u64) -> Duration {
@@ -35,6 +39,16 @@ fn terms(price: Price) -> CallTerms {
     };
     let rate = Rate { deck, prefix: "44".parse().unwrap(), price };
     CallTerms { payer: account("ada"), payee: account("revenue"), rate, limit: None, about }
+}
+
+/// The same by a carrier that takes so much a minute, in whole minutes.
+fn carried(price: Price, per_minute: u64) -> CallTerms {
+    let deck = DeckId { kind: DeckKind::TrunkCost, name: "home".into(), version: 1 };
+    let cost = Price::new(Terms::per_minute(msat(per_minute), Increments::MINUTES)).unwrap();
+    let rate = Rate { deck, prefix: "44".parse().unwrap(), price: cost };
+    let mut terms = terms(price);
+    terms.about.carrier = Some(Carrier { trunk: "home".into(), rate });
+    terms
 }
 
 fn ended(length: Length) -> Input {
@@ -78,6 +92,8 @@ impl World {
         {
             book.open(Account::new(account(name), kind));
         }
+        book.open(Account::new(Carrier::expenses(), AccountKind::TrunkCost));
+        book.open(Account::new(home(), AccountKind::Partner));
         let start = Instant::now();
         let now = Now { mono: start, wall: UnixMillis(1_700_000_000_000) };
         let mut world = Self {
@@ -113,6 +129,12 @@ impl World {
 
     fn call(&mut self, price: Price, quota: Quota) -> usize {
         self.call_on(terms(price), quota)
+    }
+
+    fn owed_to_the_carrier(&self) -> i128 {
+        let owed = self.book.account(home()).unwrap().sums.balance();
+        assert_eq!(self.book.account(Carrier::expenses()).unwrap().sums.balance(), -owed, "an expense of ours");
+        owed
     }
 
     fn call_on(&mut self, terms: CallTerms, quota: Quota) -> usize {
@@ -526,6 +548,75 @@ fn a_reservation_that_a_jumping_clock_ends_in_mid_call_is_made_anew() {
 }
 
 #[test]
+fn what_the_carrier_takes_is_booked_with_the_end_of_the_call() {
+    let mut world = World::with(100_000);
+    let n = world.call_on(carried(by_the_second(), 4_000), Quota::default());
+    world.input(n, Input::Answered);
+    world.pass(secs(90));
+    assert_eq!(world.owed_to_the_carrier(), 0, "nothing while it runs");
+    world.input(n, over());
+    assert_eq!((world.balance(), world.owed_to_the_carrier()), (85_000, 8_000));
+    let note = &world.notes["call 0"];
+    let booked = note.carried.unwrap();
+    assert_eq!((booked.amount, note.moved.contains(&booked.transfer)), (msat(8_000), false));
+    let legs = Cdr::of(note);
+    assert_eq!((legs[0].charged, legs[1].charged, legs[1].unpaid), (msat(15_000), msat(8_000), Msat::ZERO));
+    assert_eq!(legs[1].transfers, [booked.transfer]);
+    world.audit();
+    // Nobody answers: nothing is owed.
+    let n = world.call_on(carried(by_the_second(), 4_000), Quota::default());
+    world.input(n, ended(Length::Unanswered));
+    assert_eq!((world.owed_to_the_carrier(), world.notes["call 1"].carried), (8_000, None));
+}
+
+#[test]
+fn the_carrier_that_carried_it_in_the_end_is_owed() {
+    let mut world = World::with(100_000);
+    let n = world.call_on(terms(by_the_second()), Quota::default());
+    world.input(n, Input::Answered);
+    world.pass(secs(30));
+    let carrier = carried(by_the_second(), 3_000).about.carrier;
+    let ending = Ending { carrier, ..Ending::default() };
+    world.input(n, Input::Ended(Box::new(Ended { length: Length::UntilNow, ending })));
+    assert_eq!(world.owed_to_the_carrier(), 3_000);
+    world.audit();
+}
+
+#[test]
+fn a_carrier_whose_account_takes_nothing_lets_no_customer_go_free() {
+    for frozen in [home(), Carrier::expenses()] {
+        let mut world = World::with(100_000);
+        let n = world.call_on(carried(by_the_second(), 4_000), Quota::default());
+        world.input(n, Input::Answered);
+        world.pass(secs(90));
+        world.book.freeze(frozen, true);
+        world.input(n, over());
+        assert_eq!(world.heard(n).last().unwrap().1, closed(msat(15_000)));
+        assert_eq!((world.balance(), world.owed_to_the_carrier()), (85_000, 0));
+        let legs = Cdr::of(&world.notes["call 0"]);
+        assert_eq!((legs[1].charged, legs[1].unpaid, legs[1].transfers.len()), (Msat::ZERO, msat(8_000), 0));
+        world.audit();
+    }
+}
+
+#[test]
+fn the_carrier_is_owed_also_for_a_call_that_the_customer_cannot_pay() {
+    let mut world = World::with(30_000);
+    let n = world.call_on(carried(by_the_second(), 4_000), Quota::default());
+    world.input(n, Input::Answered);
+    world.pass(secs(30));
+    // A clock jumps, the reservation is expired, and what it held is taken out.
+    let real = world.now.wall;
+    world.now.wall = real.after(secs(24 * 3600));
+    world.expire_due();
+    world.post("ada", "node", 30_000).unwrap();
+    world.input(n, over());
+    let unpaid = world.notes["call 0"].unpaid;
+    assert_eq!((unpaid, world.owed_to_the_carrier()), (by_the_second().cost(secs(30)), 4_000));
+    world.audit();
+}
+
+#[test]
 fn a_desk_that_comes_back_ends_its_calls_where_the_ledger_last_heard_of_them() {
     // Before anybody answered; answered and nothing settled yet; settled once.
     for (answered, lasts, charged) in [(false, 30, 0), (true, 30, 0), (true, 100, 90)] {
@@ -622,7 +713,7 @@ proptest! {
         for step in steps {
             let pick = |i: u8| usize::from(i).checked_rem(world.calls.len());
             match step {
-                Step::Begin(price, quota) => _ = world.call(price, quota),
+                Step::Begin(price, quota) => _ = world.call_on(carried(price, 4_000), quota),
                 Step::Answer(i) => if let Some(n) = pick(i).filter(|n| world.calls[*n].over.is_none()) {
                     let starts = world.heard(n).iter().any(|(_, o)| *o == Output::Start);
                     if starts && world.calls[n].answered.is_none() { world.input(n, Input::Answered) }
@@ -649,6 +740,9 @@ proptest! {
         prop_assert!(world.sums("ada").debits_pending.is_zero(), "nothing is held for calls that are over");
         let told: u64 = world.calls.iter().map(|call| call.session.charged().msat()).sum();
         prop_assert_eq!(i128::from(told), world.sums("revenue").balance(), "what sessions say and what the books say");
+        let legs = world.notes.values().flat_map(Cdr::of).filter(|cdr| cdr.leg == crate::cdr::Leg::Carrier);
+        let owed: u64 = legs.map(|leg| leg.cost.msat()).sum();
+        prop_assert_eq!(world.owed_to_the_carrier(), i128::from(owed), "what records say and what carriers are owed");
         if !expired {
             for n in 0..world.calls.len() {
                 let cost = if world.calls[n].answered.is_some() { world.calls[n].price.cost(world.length(n)) } else { Msat::ZERO };
@@ -662,7 +756,7 @@ proptest! {
         price in prices(), quota in quotas(), ms in 0u64..2_000_000, lost in any::<bool>(), comes_back in any::<bool>()
     ) {
         let mut world = World::with(1_000_000);
-        let n = world.call(price, quota);
+        let n = world.call_on(carried(price, 4_000), quota);
         world.input(n, Input::Answered);
         world.pass(Duration::from_millis(ms));
         // The last request is done and its answer not heard, or it was never made.
@@ -681,6 +775,7 @@ proptest! {
             prop_assert!(note.ended.is_some());
             prop_assert_eq!(note.charged, price.cost(note.length), "what was taken is the cost of the length in the record");
             prop_assert_eq!(note.charged, msat(1_000_000 - world.balance()));
+            prop_assert_eq!(i128::from(Cdr::of(note)[1].cost.msat()), world.owed_to_the_carrier());
         } else {
             world.pass(secs(3_600));
             world.expire_due();
