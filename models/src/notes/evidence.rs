@@ -13,10 +13,10 @@ use regex::Regex;
 pub(super) use clauses::denies;
 use clauses::{Clause, clauses};
 
-use super::candidates::is_to_the_machine;
 use super::numbers::{self, Numbers};
+use super::orders::Orders;
 use super::roots::root;
-use super::sentences::{is_stop_word, split, words};
+use super::sentences::{is_stop_word, words};
 use super::{Action, Cited, Due, Notes, Transcript, dates};
 
 /// Share of an item's telling words that its utterances must hold.
@@ -83,10 +83,12 @@ impl<'a> Said<'a> {
     pub(crate) fn new(transcript: &'a Transcript) -> Self {
         let mut order: Vec<_> = transcript.utterances.iter().collect();
         order.sort_by_key(|u| (u.start_ms, u.id));
+        let orders = Orders::of(transcript);
         let lines: Vec<Line<'_>> = order
             .into_iter()
             .map(|u| {
-                let text = without_orders(&u.text);
+                // What was said to make notes is no evidence for them.
+                let text = orders.without(u);
                 let mut roots: HashSet<String> = words(text).iter().map(|w| root(w)).collect();
                 roots.extend(words(&u.speaker).iter().map(|w| root(w)));
                 let mut numbers = numbers::held(text);
@@ -375,13 +377,6 @@ const REPORTING: &[&str] = &[
     "told",
     "wants",
 ];
-
-/// The words of an utterance up to where it speaks to the machine: what was said to make notes is no evidence for them.
-pub(super) fn without_orders(text: &str) -> &str {
-    let order = split(text).into_iter().find(|sentence| is_to_the_machine(sentence));
-    let from = order.map(|sentence| sentence.as_ptr() as usize - text.as_ptr() as usize);
-    &text[..from.unwrap_or(text.len())]
-}
 
 fn telling(text: &str) -> HashSet<String> {
     let all = words(text);

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::{Embed, NoteWriter, Notes, SaidUtterance, Transcript, WriteError};
+use super::orders::Orders;
 use super::{candidates, evidence, languages, merge, sentences, summary, topics};
 
 /// Draws notes by patterns and lexical centrality. Deterministic: the same transcript gives the same notes.
@@ -60,7 +61,7 @@ impl NoteWriter for EmbeddingWriter {
     }
 
     fn draw(&self, part: &Transcript) -> Result<Notes, WriteError> {
-        let sentences = candidates::withhold(sentences::sentences(part));
+        let sentences = Orders::of(part).withhold(sentences::sentences(part));
         let texts: Vec<&str> = sentences.iter().map(|s| s.text).collect();
         let vectors = if texts.is_empty() { Vec::new() } else { self.embed.embed(&texts)? };
         if vectors.len() != texts.len() {
@@ -79,7 +80,8 @@ impl NoteWriter for EmbeddingWriter {
 }
 
 fn write(transcript: &Transcript, vectors: Option<&[Vec<f32>]>, name: &str) -> Notes {
-    let sentences = candidates::withhold(sentences::sentences(transcript));
+    let orders = Orders::of(transcript);
+    let sentences = orders.withhold(sentences::sentences(transcript));
     let mut speakers: Vec<String> = Vec::new();
     for sentence in &sentences {
         if !speakers.iter().any(|s| s == sentence.speaker) {
@@ -96,9 +98,10 @@ fn write(transcript: &Transcript, vectors: Option<&[Vec<f32>]>, name: &str) -> N
         .copied()
         .collect();
     let small = languages::small_words(sentences.iter().flat_map(|s| &s.words).map(String::as_str));
-    let keywords = summary::keywords(&sentences, &speakers, small);
-    let topics = topics_of(transcript);
-    let material = summary::Material { sentences: &sentences, topics: &topics, small, vectors };
+    let denials: HashSet<usize> = (0..sentences.len()).filter(|at| orders.is_denial(&sentences[*at])).collect();
+    let keywords = summary::keywords(&sentences, &denials, &speakers, small);
+    let topics = topics_of(transcript, &orders);
+    let material = summary::Material { sentences: &sentences, denials: &denials, topics: &topics, small, vectors };
     let mut notes = Notes {
         title: summary::title(&keywords),
         summary: summary::summarise(&material, |s| if telling.contains(&s.id) { 1.4 } else { 1.0 }),
@@ -117,9 +120,9 @@ fn write(transcript: &Transcript, vectors: Option<&[Vec<f32>]>, name: &str) -> N
 }
 
 /// Which topic each utterance is of. What was said to the machine parts no topics.
-fn topics_of(transcript: &Transcript) -> HashMap<u64, usize> {
+fn topics_of(transcript: &Transcript, orders: &Orders) -> HashMap<u64, usize> {
     let mut order: Vec<&SaidUtterance> =
-        transcript.utterances.iter().filter(|u| !evidence::without_orders(&u.text).is_empty()).collect();
+        transcript.utterances.iter().filter(|u| !orders.without(u).is_empty()).collect();
     order.sort_by_key(|u| (u.start_ms, u.id));
     let segments = topics::segments(&order);
     let numbered = segments.into_iter().enumerate();

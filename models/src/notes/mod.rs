@@ -14,6 +14,7 @@ mod languages;
 pub mod llm;
 mod merge;
 mod numbers;
+mod orders;
 mod roots;
 mod sentences;
 mod summary;

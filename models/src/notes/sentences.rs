@@ -7,6 +7,8 @@ use super::Transcript;
 pub(super) struct Sentence<'a> {
     /// The utterance.
     pub(super) id: u64,
+    /// Where it begins in the words of the utterance, in bytes.
+    pub(super) at: usize,
     /// Who said it.
     pub(super) speaker: &'a str,
     /// When the utterance began, ms since the call began.
@@ -28,6 +30,7 @@ pub(super) fn sentences(transcript: &Transcript) -> Vec<Sentence<'_>> {
             if !words.is_empty() {
                 out.push(Sentence {
                     id: utterance.id,
+                    at: text.as_ptr() as usize - utterance.text.as_ptr() as usize,
                     speaker: &utterance.speaker,
                     start_ms: utterance.start_ms,
                     text,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::Cited;
-use super::candidates::{is_small_talk, is_to_the_machine};
+use super::candidates::is_small_talk;
 use super::roots::stem;
 use super::sentences::{Sentence, is_stop_word, words};
 
@@ -24,6 +24,8 @@ pub(super) struct Keyword {
 pub(super) struct Material<'s, 'a> {
     /// All sentences, in order.
     pub(super) sentences: &'s [Sentence<'a>],
+    /// Those of them that only deny what somebody wanted written.
+    pub(super) denials: &'s HashSet<usize>,
     /// The topic of each utterance, counted from 0.
     pub(super) topics: &'s HashMap<u64, usize>,
     /// Small words of the call's language, beside those of English.
@@ -95,7 +97,7 @@ fn choices(material: &Material<'_, '_>) -> (Vec<Choice>, BTreeMap<String, f32>) 
         .iter()
         .enumerate()
         .filter(|(_, s)| s.words.len() >= 4 && s.words.len() <= 60 && !s.text.ends_with('?'))
-        .filter(|(_, s)| !is_small_talk(s) && !is_to_the_machine(s.text))
+        .filter(|(at, s)| !is_small_talk(s) && !material.denials.contains(at))
         .map(|(at, s)| Choice {
             at,
             topic: material.topics.get(&s.id).copied().unwrap_or(0),
@@ -169,14 +171,20 @@ fn alike(a: &Choice, b: &Choice, rarity: &BTreeMap<String, f32>, material: &Mate
     }
 }
 
-/// The most telling words and pairs, best first, at most eight. Names of the speakers are none.
-pub(super) fn keywords(sentences: &[Sentence<'_>], speakers: &[String], small: &[&str]) -> Vec<Keyword> {
+/// The most telling words and pairs, best first, at most eight. `denials`: see [`Material`]. Names of the speakers are none.
+pub(super) fn keywords(
+    sentences: &[Sentence<'_>],
+    denials: &HashSet<usize>,
+    speakers: &[String],
+    small: &[&str],
+) -> Vec<Keyword> {
     let names: HashSet<String> = speakers.iter().flat_map(|s| words(s)).collect();
     // stem -> (count, first position, as written)
     let mut single: BTreeMap<String, (usize, usize, String)> = BTreeMap::new();
     let mut pairs: BTreeMap<(String, String), (usize, usize, String)> = BTreeMap::new();
     let mut position = 0;
-    for sentence in sentences.iter().filter(|s| !is_to_the_machine(s.text) && !is_small_talk(s)) {
+    let telling = |(at, s): &(usize, &Sentence<'_>)| !denials.contains(at) && !is_small_talk(s);
+    for (_, sentence) in sentences.iter().enumerate().filter(telling) {
         let mut last: Option<(&String, String)> = None;
         for word in &sentence.words {
             position += 1;

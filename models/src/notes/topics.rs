@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use super::SaidUtterance;
-use super::evidence::without_orders;
+use super::orders::without_orders;
 use super::roots::stem;
 use super::sentences::{is_stop_word, words};
 

@@ -11,8 +11,8 @@ use super::engine::{Engine, Fault};
 use super::entities::{Entities, Marked};
 use super::segments::{self, Line};
 use super::seq2seq::Seq2Seq;
-use crate::notes::candidates::is_to_the_machine;
 use crate::notes::evidence::Said;
+use crate::notes::orders::Orders;
 use crate::notes::{
     Cited, ExtractiveWriter, Name, NameKind, NoteWriter, Notes, SaidUtterance, Transcript, WriteError, keep_supported,
     merge, sentences,
@@ -317,7 +317,7 @@ impl Material {
     fn of(transcript: &Transcript) -> Self {
         let mut material = Self { lines: Vec::new(), sentences: Vec::new(), ids: Vec::new() };
         let mut last = None;
-        for sentence in sentences::sentences(transcript).iter().filter(|s| !is_to_the_machine(s.text)) {
+        for sentence in Orders::of(transcript).withhold(sentences::sentences(transcript)) {
             let text = sentence.text.split_whitespace().collect::<Vec<_>>().join(" ");
             match material.lines.last_mut().filter(|_| last == Some(sentence.id)) {
                 Some(line) => {

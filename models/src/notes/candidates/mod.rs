@@ -14,7 +14,7 @@ use super::dates::{self, Found as FoundDate};
 use super::roots::root;
 use super::sentences::{Sentence, is_stop_word, words};
 use super::{Action, Cited, Deadline, Due, Name, NextMeeting, Transcript};
-use patterns::{BUT, SMALL_TALK, TO_THE_MACHINE, YES};
+use patterns::{BUT, SMALL_TALK, YES};
 
 /// All that was found in a transcript, each kind in the order of the call.
 #[derive(Debug, Default)]
@@ -33,25 +33,6 @@ const ANSWERS: usize = 3;
 const ANSWER_MS: i64 = 30_000;
 /// How far back "it" and "that" reach, in sentences.
 const REACH: usize = 10;
-
-/// Whether words are meant for whoever writes the notes. They stay in the transcript and go nowhere else.
-pub(crate) fn is_to_the_machine(text: &str) -> bool {
-    TO_THE_MACHINE.is_match(text)
-}
-
-/// Leaves out what is meant for the machine: such sentences and what the same utterance says behind them.
-pub(super) fn withhold<'a>(sentences: Vec<Sentence<'a>>) -> Vec<Sentence<'a>> {
-    let mut tainted: HashSet<u64> = HashSet::new();
-    sentences
-        .into_iter()
-        .filter(|sentence| {
-            if is_to_the_machine(sentence.text) {
-                tainted.insert(sentence.id);
-            }
-            !tainted.contains(&sentence.id)
-        })
-        .collect()
-}
 
 /// Whether a sentence is greeting, thanks or a test of the line.
 pub(super) fn is_small_talk(sentence: &Sentence<'_>) -> bool {
@@ -81,7 +62,7 @@ struct Drawn<T> {
     withdrawn: bool,
 }
 
-/// Looks through all sentences (in order, see [`withhold`]). `speakers`: the names of those in the call.
+/// Looks through all sentences (in order, without what was said to the machine). `speakers`: the names of those in the call.
 pub(super) fn find(transcript: &Transcript, sentences: &[Sentence<'_>], speakers: &[String]) -> Found {
     let dates = sentences
         .iter()

@@ -72,25 +72,6 @@ patterns! {
     WHO_DOES = r"(?i)^\W*(?:(?:so|and|okay|but)\W+)*(?:who(?:'ll| will| can| could)?) (?P<verb>[a-z]+)\b";
     /// "I will." in answer to it.
     I_DO = r"(?i)^\W*(?:(?:ok|okay|yes|well|right)\W+)*(?:I will|I'll do (?:it|that)|I can(?: do (?:it|that))?|I do|me|I'll take (?:it|that)(?: on)?|leave (?:it|that) (?:to|with) me)\W*$";
-    /// Words meant for whoever writes the notes.
-    TO_THE_MACHINE = r"(?ix)(?:\b(?:
-        (?:ignore|disregard|forget|override|bypass)\ (?:[\w']+\ ){0,5}(?:instructions?|prompts?|rules|guidelines|directives|programming|training|constraints)
-        |(?:ignore|disregard|forget)\ (?:everything|anything|all|whatever|what)\ (?:[\w']+\ ){0,4}(?:above|before|said|told|earlier|so\ far)
-        |(?:your|the|new|these|my)\ (?:new\ |system\ |real\ )?(?:prompt|instructions?)\ (?:is|are|say|says|now)|new\ instructions?\b
-        |system\ prompt|developer\ mode|jail\ ?break|prompt\ injection
-        |you\ are\ (?:now\ |just\ |only\ )?(?:an?\ |the\ )?(?:ai|assistant|language\ model|chat\ ?bot|bot|note\ ?taker|machine|robot|summari[sz]er)
-        |as\ (?:an\ |the\ )?(?:ai|assistant|language\ model|note\ ?taker)\b
-        |(?:dear|hey|hello|hi|attention)\ (?:assistant|ai|bot|note\ ?taker|transcriber|machine|computer)
-        |(?:note\ ?taker|assistant|transcriber|summari[sz]er|ai|bot)\W+(?:please\ )?(?:write|add|put|delete|remove|ignore|say|include|list|note|record|mark|skip|omit|forget|replace|change|set|assign|do\ not|don't|you|the\ (?:summary|notes|minutes|decision|title))
-        |(?:write|put|add|insert|include|note|list|record)\ (?:[\w']+\ ){0,10}(?:in|into|to)\ (?:the|your)\ (?:notes?|summary|minutes|transcript|action\ items|decisions|to-?do\ list)
-        |(?:delete|remove|erase|clear|omit|drop|leave\ out|rewrite|replace)\ (?:[\w']+\ ){0,4}(?:from\ )?(?:the|your|all)\ (?:\w+\ )?(?:notes|summary|minutes|decisions|action\ items)
-        |(?:the|your)\ (?:notes|summary|minutes)\ (?:must|should|shall|has\ to|have\ to|will|needs?\ to|is\ that|are\ that|now)
-        |(?:add|create|insert)\ (?:an?\ )?(?:action|decision|task|to-?do|item)\ (?:item\ )?(?:for|that|saying|to)
-        |(?:reply|respond|answer|output)\ (?:only\ )?(?:with|in)\ (?:json|the\ words?|only)|print\ (?:everything|your|the\ (?:prompt|instructions))|reveal\ (?:your|the)\ (?:prompt|instructions)
-        |ignorier\w*\ (?:\w+\ ){0,4}(?:anweisung\w*|instruktion\w*|regeln|vorgaben)
-        |ignore[zr]?\ (?:\w+\ ){0,4}(?:instructions|consignes|règles)
-        |ignora\w*\ (?:\w+\ ){0,4}(?:instrucciones|reglas|istruzioni|regole)
-        )|</?(?:transcript|system|instructions?|user|assistant)>|\[/?(?:system|inst)\]|^\W*(?:system|assistant)\s*:|^\W*(?:note\ ?taker|transcriber|summari[sz]er)\b\s*[,:])";
     /// A sum or a share.
     AMOUNT = r"(?ix)(?:
         [€$£¥]\s?\d[\d.,]*(?:\s?(?:k|m|bn|thousand|million|billion)\b)?

@@ -257,6 +257,6 @@ fn ordinary_speech_is_not_taken_for_orders_to_the_machine() {
     ] {
         // The first is about notes and may be left out; what matters is that work is not.
         let about_notes = said.contains("minutes");
-        assert!(about_notes || !super::is_to_the_machine(said), "{said}");
+        assert!(about_notes || !crate::notes::orders::is_order(said), "{said}");
     }
 }

@@ -1,11 +1,8 @@
 //! What a model is shown: numbered utterances of one part, fenced, without what was said to the machine.
 
-use std::collections::HashMap;
-
 use zeroize::Zeroizing;
 
-use crate::notes::candidates::is_to_the_machine;
-use crate::notes::sentences::sentences;
+use crate::notes::orders::Orders;
 use crate::notes::{SaidUtterance, Transcript};
 
 /// What the model is told to do with a part.
@@ -26,37 +23,21 @@ pub(super) fn tokens(text: &str) -> usize {
     text.len().div_ceil(BYTES_PER_TOKEN) + TEMPLATE_TOKENS
 }
 
-/// The utterances that a model may see, in order. A sentence to the machine and what its speaker says behind it in the
-/// same breath are not among them: who gives orders goes on to say what to write. Evidence is looked for in these only.
+/// The utterances that a model may see, in order, without what was said to the machine: it would obey. Evidence is looked for
+/// in these only.
 pub(super) fn shown(part: &Transcript) -> Transcript {
-    let mut kept: Vec<SaidUtterance> = Vec::new();
-    let mut silenced = HashMap::new();
-    let by_id: HashMap<u64, &SaidUtterance> = part.utterances.iter().map(|u| (u.id, u)).collect();
-    for sentence in sentences(part) {
-        if *silenced.entry(sentence.id).or_insert(false) {
-            continue;
-        }
-        if is_to_the_machine(sentence.text) {
-            silenced.insert(sentence.id, true);
-            continue;
-        }
-        match kept.last_mut().filter(|last| last.id == sentence.id) {
-            Some(last) => {
-                last.text.push(' ');
-                last.text.push_str(sentence.text);
-            }
-            None => {
-                let Some(said) = by_id.get(&sentence.id) else { continue };
-                kept.push(SaidUtterance {
-                    id: said.id,
-                    speaker: said.speaker.clone(),
-                    start_ms: said.start_ms,
-                    end_ms: said.end_ms,
-                    text: sentence.text.to_owned(),
-                });
-            }
-        }
-    }
+    let orders = Orders::of(part);
+    let mut kept: Vec<SaidUtterance> = part
+        .utterances
+        .iter()
+        .filter(|said| !orders.without(said).trim().is_empty())
+        .map(|said| {
+            let mut shown = said.clone();
+            shown.text.truncate(orders.without(said).trim_end().len());
+            shown
+        })
+        .collect();
+    kept.sort_by_key(|said| (said.start_ms, said.id));
     Transcript { utterances: kept, ..empty_like(part) }
 }
 
