@@ -2,6 +2,9 @@
 //! the [`charge`] that reserves and settles while they run, their records ([`cdr`]), the fraud [`guard`], each [`plan`], and
 //! [`settlement`] between operators by [`stellar`], and what it is all worth in other money ([`rates`]). The desk knows of it all
 //! one trait, [`charge::CallCharging`].
+//! the [`charge`] that reserves and settles while they run, their records ([`cdr`]), the fraud [`guard`], each [`plan`],
+//! money in and out by [`lightning`], and [`settlement`] between operators by [`stellar`]. The desk knows of it all one
+//! trait, [`charge::CallCharging`].
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests"))]
 
@@ -10,6 +13,7 @@ pub mod charge;
 pub mod database;
 pub mod guard;
 pub mod ledger;
+pub mod lightning;
 mod msat;
 pub mod plan;
 pub mod qr;

@@ -1,9 +1,5 @@
 //! Names of accounts and transfers: 128 bits, made by whoever asks, never by the ledger.
 
-use std::fmt;
-use std::str::FromStr;
-
-use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 /// Words that are no id.
@@ -11,10 +7,11 @@ use sha2::{Digest as _, Sha256};
 #[error("an id has 32 hexadecimal digits")]
 pub struct NoId;
 
+/// Makes a type of 128-bit names. `$domain`: so that the same words name different things in different types.
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident, $domain:literal) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
         #[serde(try_from = "String", into = "String")]
         pub struct $name([u8; 16]);
 
@@ -22,7 +19,7 @@ macro_rules! id {
             /// The id that these words always give: who asks again after a crash names the same thing.
             #[must_use]
             pub fn named(parts: &[&str]) -> Self {
-                Self(named($domain, parts))
+                Self($crate::ledger::ids::named($domain, parts))
             }
 
             /// From 16 bytes that are random, or were [`Self::bytes`] before.
@@ -38,27 +35,27 @@ macro_rules! id {
             }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
             }
         }
 
-        impl FromStr for $name {
-            type Err = NoId;
+        impl std::str::FromStr for $name {
+            type Err = $crate::ledger::NoId;
 
             /// Reads the 32 hexadecimal digits that it is shown as.
-            fn from_str(text: &str) -> Result<Self, NoId> {
+            fn from_str(text: &str) -> Result<Self, $crate::ledger::NoId> {
                 let mut id = [0; 16];
-                hex::decode_to_slice(text, &mut id).map_err(|_| NoId)?;
+                hex::decode_to_slice(text, &mut id).map_err(|_| $crate::ledger::NoId)?;
                 Ok(Self(id))
             }
         }
 
         impl TryFrom<String> for $name {
-            type Error = NoId;
+            type Error = $crate::ledger::NoId;
 
-            fn try_from(text: String) -> Result<Self, NoId> {
+            fn try_from(text: String) -> Result<Self, $crate::ledger::NoId> {
                 text.parse()
             }
         }
@@ -69,13 +66,14 @@ macro_rules! id {
             }
         }
 
-        impl fmt::Debug for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 write!(f, concat!(stringify!($name), "({})"), self)
             }
         }
     };
 }
+pub(crate) use id;
 
 id!(
     /// Names an account.
@@ -89,7 +87,7 @@ id!(
 );
 
 /// Each part goes in with its length, so that no two lists of words give the same bytes.
-fn named(domain: &str, parts: &[&str]) -> [u8; 16] {
+pub(crate) fn named(domain: &str, parts: &[&str]) -> [u8; 16] {
     let mut hash = Sha256::new();
     for part in std::iter::once(&domain).chain(parts) {
         hash.update((part.len() as u64).to_be_bytes());

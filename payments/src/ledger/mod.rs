@@ -12,7 +12,7 @@
 
 mod account;
 mod book;
-mod ids;
+pub(crate) mod ids;
 mod note;
 mod store;
 mod transfer;

@@ -84,6 +84,8 @@ async fn does_what_its_parent_says() {
             println!("holds {expires}.");
             std::future::pending::<()>().await;
         }
+        "lightning" => crate::lightning::kills::child_goes_on(&ledger, &name).await,
+        "withdraw" => crate::lightning::kills::child_withdraws(&ledger, &name).await,
         "pay" => crate::stellar::child_pays(ledger.database(), &name).await,
         "watch" => crate::stellar::arriving::child_watches(ledger.database(), &name).await,
         "settle" => crate::stellar::settling::child_settles(ledger.database(), &name).await,

@@ -17,6 +17,7 @@ mod charge;
 mod child;
 mod crashes;
 mod decks;
+mod lightning;
 mod migrations;
 mod notes;
 mod plans;
