@@ -5,7 +5,7 @@
 //!
 //! What LND means by its answers: "permission denied" (with HTTP 500) is certain, any other 500 is not; "payment isn't
 //! initiated" (404) is no failure; `timeout_seconds` ends new attempts and not a payment that is held; the settle index 0
-//! replays nothing, so before the first settlement that was stored the invoices are listed too.
+//! replays nothing, so before the first settlement that was stored the invoices are listed.
 
 mod pinned;
 mod wire;
@@ -37,6 +37,8 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 const ATTEMPTS: Duration = Duration::from_secs(60);
 /// Invoices in a page of the list.
 const PAGE: u32 = 1_000;
+/// How long the first settlement of all is waited for before the list is looked at again.
+const FIRST: Duration = Duration::from_secs(2);
 /// What comes within this time of a settlement is told with it.
 const TOGETHER: Duration = Duration::from_millis(20);
 
@@ -190,16 +192,20 @@ impl Lnd {
     }
 
     async fn settled_behind(&self, after: Cursor) -> Result<Vec<Settlement>, NodeError> {
-        let path = format!("{}/v1/invoices/subscribe?settle_index={}", self.url, after.0);
-        // The stream first and then the list: what is settled in between is in one of them.
-        let mut stream = Stream::open(self.http.get(path)).await?;
+        let mut until = Instant::now() + POLL;
         if after.0 == 0 {
             let listed = self.listed().await?;
             if !listed.is_empty() {
                 return Ok(listed);
             }
+            // What is settled between the list and the stream is in neither: the next look at the list comes soon.
+            until = Instant::now() + FIRST;
         }
-        let (mut settled, mut until) = (Vec::new(), Instant::now() + POLL);
+        let mut settled = Vec::new();
+        let request = self.http.get(format!("{}/v1/invoices/subscribe?settle_index={}", self.url, after.0));
+        // LND sends not even the head of its answer before there is something to tell.
+        let Ok(stream) = timeout_at(until, Stream::open(request)).await else { return Ok(settled) };
+        let mut stream = stream?;
         while let Ok(next) = timeout_at(until, stream.next()).await {
             let Some(invoice) = next? else { break };
             if let Some(settlement) = wire::settlement(&invoice)? {

@@ -240,7 +240,12 @@ impl Payouts {
         rows::turn(database, payout, &next, self.ledger.now()).await?;
         match refused {
             None => self.status(payout.id).await?.ok_or(PayoutError::NotThere),
-            Some(Refusal::NotEnough { available, .. }) => Err(PayoutError::NotEnough { available, needs }),
+            Some(Refusal::NotEnough { .. }) => {
+                // What the ledger says is of the moment between the amount and the fee.
+                let account = self.ledger.account(payout.account).await?;
+                let available = account.map_or(Msat::ZERO, |account| account.sums.available());
+                Err(PayoutError::NotEnough { available, needs })
+            }
             Some(refusal) => Err(PayoutError::Refused(refusal)),
         }
     }

@@ -99,6 +99,7 @@ pub(crate) async fn balance_of(ledger: &Ledger, id: payments::ledger::AccountId)
 /// Ada gets so many satoshi that lie in the node.
 pub(crate) async fn give(ledger: &Ledger, who: &str, sat: u64) {
     ledger.open_account(account(who), payments::ledger::AccountKind::Customer).await.unwrap();
+    ledger.open_account(Books::default().lightning, payments::ledger::AccountKind::Lightning).await.unwrap();
     let movement =
         Movement::Post { debit: Books::default().lightning, credit: account(who), amount: msat(sat * 1_000) };
     let id = TransferId::named(&["given to", who]);
