@@ -92,17 +92,4 @@ mod tests {
         assert_eq!(look_up(&table, &numbers, AT), with);
         assert!(with > 4_900, "{with} of 5000 numbers have a line");
     }
-
-    /// `cargo test --release -p payments --lib tariff::bench -- --ignored --nocapture` shows the figure.
-    #[test]
-    #[ignore = "measures, by hand until a bench of payments runs it: cargo test --release -p payments --lib tariff::bench -- --ignored --nocapture"]
-    #[allow(clippy::print_stdout, reason = "its result is a figure")]
-    fn lookups_per_second() {
-        let table = deck(200_000);
-        let numbers = numbers(&table, 1_000_000);
-        let began = std::time::Instant::now();
-        let found = look_up(&table, &numbers, AT);
-        let seconds = began.elapsed().as_secs_f64();
-        println!("{found} of {} found, {:.0} lookups/s", numbers.len(), numbers.len() as f64 / seconds);
-    }
 }

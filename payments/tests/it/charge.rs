@@ -223,8 +223,9 @@ pub(crate) async fn one_call_until(ledger: &Ledger, name: &str, work: &str) {
     let (start, wall) = (Instant::now(), now());
     let at = |time: Duration| Now { mono: start + time, wall: wall.after(time) };
     let mut time = Duration::ZERO;
-    let mut terms = terms("here");
-    if words.next() == Some("carried") {
+    let kind = words.next();
+    let mut terms = if kind == Some("mobile") { crate::bench::mobile() } else { terms("here") };
+    if kind == Some("carried") {
         let carrier = Carrier { trunk: "home".into(), rate: terms.rate.clone() };
         // As the service does when the call begins.
         ledger.open_account(Carrier::expenses(), AccountKind::TrunkCost).await.unwrap();
