@@ -1,5 +1,7 @@
 //! What docs/benchmarks.md tells, measured: real calls through the real servers, and the recogniser's speed.
 
+pub(crate) mod payments;
+
 use std::{process::Command, time::Duration};
 
 use anyhow::{Context, bail};

@@ -42,6 +42,8 @@ enum Bench {
     Calls(bench::Options),
     /// The recogniser beside whisper.cpp and faster-whisper; delays, speakers at once, memory.
     Speech(eval::Speed),
+    /// The ledger's durable pairs, rating, and whole prepaid calls and four faults beside CGRateS.
+    Payments,
 }
 
 /// The checkout's root.
@@ -59,6 +61,7 @@ fn main() -> ExitCode {
         Command::Eval(options) => eval::run(&options),
         Command::Bench(Bench::Calls(options)) => bench::run(&options),
         Command::Bench(Bench::Speech(options)) => eval::speed(&options),
+        Command::Bench(Bench::Payments) => bench::payments::run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -44,6 +44,7 @@ const WEIGHTS: &[&str] = &[
 /// A language model for the tests, large, and the room it takes: it is left out where that is not to be had.
 const LANGUAGE_MODEL: (&str, u64) = ("qwen2.5-coder-1.5b", 3_000_000_000);
 
+pub(crate) mod cgrates;
 mod libtorch;
 mod stellar;
 
