@@ -82,7 +82,8 @@ impl Engine {
     /// Starts Redis, which writes each change to the disk before it answers (the only setting to compare durable charging with),
     /// and the engine, and loads its tariffs.
     pub(crate) fn start(program: &Path, redis_server: &Path) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        // It takes no configuration from a folder whose name begins with a point.
+        let folder = tempfile::Builder::new().prefix("cgrates").tempdir().unwrap();
         let (redis, rpc) = (free_port(), free_port());
         let server = Command::new(redis_server)
             .args(["--port", &redis.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "yes"])
