@@ -100,6 +100,8 @@ impl SqliteFile {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(BUSY)
+            // What is read for a commit is handed over at once: else two threads take turns for every fifty rows.
+            .row_buffer_size(4096)
             // In KiB: the upper levels of all indexes stay in memory.
             .pragma("cache_size", "-65536")
             // In pages of 4 KiB: what many commits change is copied into the file once.

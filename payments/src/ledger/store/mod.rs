@@ -22,9 +22,9 @@ use crate::database::{Database, OpenError, tell};
 pub use rows::Impossible;
 
 /// Requests that may wait for the writer; then askers wait.
-const WAITING: usize = 4096;
-/// Requests in one commit.
-const IN_ONE_COMMIT: usize = 1024;
+const WAITING: usize = 8192;
+/// Requests in one commit. A commit costs a flush and the pages that it changes, which are not many more for four times the requests.
+const IN_ONE_COMMIT: usize = 4096;
 /// How often a commit is tried that lost against another process.
 const TRIES: u32 = 10;
 /// How long a commit may take before its askers are told that nobody knows: longer than a database waits for another process.

@@ -1,10 +1,11 @@
 //! The ledger's commit in SQLite: one writer at a time (`BEGIN IMMEDIATE`, also between processes).
 //!
-//! Rows go in as JSON arrays of one parameter, so that a statement is the same for one row and for a thousand. `CROSS JOIN` keeps
-//! SQLite to the written order: each of the few ids is looked up in its table.
+//! Rows go in as JSON arrays of one parameter, so that a statement is the same for one row and for a thousand; transfers, which have
+//! many columns, in chunks of a few sizes. `CROSS JOIN` keeps SQLite to the written order: each of the few ids is looked up in its
+//! table.
 
 use serde_json::json;
-use sqlx::{Sqlite, Transaction};
+use sqlx::{QueryBuilder, Sqlite, Transaction};
 
 use super::StoreError;
 use super::batch::{Answer, Changes, Keys, Loaded, Wish, run};
@@ -13,6 +14,9 @@ use crate::UnixMillis;
 use crate::database::SqliteFile;
 
 type Tx<'a> = Transaction<'a, Sqlite>;
+
+/// Rows in one statement. Few sizes, so that each is prepared once, and any number of rows is some of them.
+const CHUNKS: [usize; 4] = [128, 16, 4, 1];
 
 /// Does requests in order, each alone, in one commit.
 pub(super) async fn commit(file: &SqliteFile, now: UnixMillis, requests: &[Wish]) -> Result<Vec<Answer>, StoreError> {
@@ -30,10 +34,6 @@ pub(super) async fn commit(file: &SqliteFile, now: UnixMillis, requests: &[Wish]
 /// Ids as a JSON array of hexadecimal words.
 fn hexes(ids: impl Iterator<Item = [u8; 16]>) -> String {
     json!(ids.map(hex::encode).collect::<Vec<_>>()).to_string()
-}
-
-fn hex_or_null(bytes: Option<&Vec<u8>>) -> Option<String> {
-    bytes.map(hex::encode)
 }
 
 async fn load(tx: &mut Tx<'_>, mut keys: Keys) -> Result<Loaded, StoreError> {
@@ -66,15 +66,7 @@ async fn load(tx: &mut Tx<'_>, mut keys: Keys) -> Result<Loaded, StoreError> {
 async fn save(tx: &mut Tx<'_>, changes: &Changes) -> Result<(), StoreError> {
     // Nobody else writes until the commit: the numbers that follow are ours.
     let last: i64 = sqlx::query_scalar("SELECT coalesce(max(seq), 0) FROM transfers").fetch_one(&mut **tx).await?;
-    sqlx::query(
-        "INSERT INTO transfers SELECT value->>0, unhex(value->>1), value->>2, value->>3, value->>4, unhex(value->>5),
-             unhex(value->>6), value->>7, value->>8, unhex(value->>9), value->>10, unhex(value->>11), value->>12, value->>13,
-             value->>14, value->>15, value->>16, value->>17, value->>18, value->>19, value->>20
-         FROM json_each(?)",
-    )
-    .bind(transfers(last, &changes.transfers))
-    .execute(&mut **tx)
-    .await?;
+    save_transfers(tx, last, &changes.transfers).await?;
     if !changes.new_reservations.is_empty() {
         let rows = changes.new_reservations.iter();
         let rows: Vec<_> =
@@ -105,37 +97,28 @@ fn number(last: i64, place: usize) -> i64 {
     last.saturating_add(1).saturating_add(i64::try_from(place).unwrap_or(i64::MAX))
 }
 
-fn transfers(last: i64, rows: &[TransferRow]) -> String {
-    let rows: Vec<_> = rows
-        .iter()
-        .enumerate()
-        .map(|(place, t)| {
-            json!([
-                number(last, place),
-                hex::encode(&t.id),
-                t.at,
-                t.purpose,
-                t.movement,
-                hex::encode(&t.debit),
-                hex::encode(&t.credit),
-                t.amount,
-                t.expires,
-                hex_or_null(t.reservation.as_ref()),
-                t.refusal,
-                hex_or_null(t.refused_account.as_ref()),
-                t.refused_available,
-                t.debit_debits_pending,
-                t.debit_debits_posted,
-                t.debit_credits_pending,
-                t.debit_credits_posted,
-                t.credit_debits_pending,
-                t.credit_debits_posted,
-                t.credit_credits_pending,
-                t.credit_credits_posted
-            ])
-        })
-        .collect();
-    json!(rows).to_string()
+/// Each column is bound: twenty of them out of JSON would cost more than the row.
+async fn save_transfers(tx: &mut Tx<'_>, last: i64, rows: &[TransferRow]) -> Result<(), StoreError> {
+    let mut place = 0;
+    for size in CHUNKS {
+        while let Some(chunk) = rows.get(place..place + size) {
+            let numbered = chunk.iter().enumerate().map(|(n, row)| (number(last, place + n), row));
+            let mut insert = QueryBuilder::<Sqlite>::new("INSERT INTO transfers ");
+            insert.push_values(numbered, |mut to, (number, t)| {
+                to.push_bind(number).push_bind(&t.id[..]).push_bind(t.at).push_bind(t.purpose).push_bind(t.movement);
+                to.push_bind(&t.debit[..]).push_bind(&t.credit[..]).push_bind(t.amount).push_bind(t.expires);
+                to.push_bind(t.reservation.as_deref());
+                to.push_bind(t.refusal).push_bind(t.refused_account.as_deref()).push_bind(t.refused_available);
+                to.push_bind(t.debit_debits_pending).push_bind(t.debit_debits_posted);
+                to.push_bind(t.debit_credits_pending).push_bind(t.debit_credits_posted);
+                to.push_bind(t.credit_debits_pending).push_bind(t.credit_debits_posted);
+                to.push_bind(t.credit_credits_pending).push_bind(t.credit_credits_posted);
+            });
+            insert.build().execute(&mut **tx).await?;
+            place += size;
+        }
+    }
+    Ok(())
 }
 
 async fn save_notes(tx: &mut Tx<'_>, changes: &Changes) -> Result<(), StoreError> {
