@@ -3,8 +3,8 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::{Embed, NoteWriter, Notes, SaidUtterance, Transcript, WriteError};
 use super::orders::Orders;
+use super::{Embed, NoteWriter, Notes, SaidUtterance, Transcript, WriteError};
 use super::{candidates, evidence, languages, merge, sentences, summary, topics};
 
 /// Draws notes by patterns and lexical centrality. Deterministic: the same transcript gives the same notes.

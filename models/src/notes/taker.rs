@@ -20,6 +20,7 @@ use zeroize::Zeroize;
 pub use piece::{Done, Piece};
 use piece::{Outcome, Task};
 
+use super::orders::without_orders;
 use super::topics::{self, Unit};
 use super::{Embed, ExtractiveWriter, NoteWriter, Notes, SaidUtterance, Transcript, WriteError};
 use super::{evidence, items, merge};
@@ -48,6 +49,8 @@ pub struct NoteTaker {
     examined: usize,
     drafts: HashMap<Key, Kept>,
     vectors: HashMap<u64, Vec<f32>>,
+    /// Where in each utterance of the open segment words to the machine begin, as far as it tells by itself.
+    plain: HashMap<u64, usize>,
     /// What was last given out, for the numbers of its items.
     numbered: Option<Kept>,
 }
@@ -93,6 +96,7 @@ impl NoteTaker {
             examined: 0,
             drafts: HashMap::new(),
             vectors: HashMap::new(),
+            plain: HashMap::new(),
             numbered: None,
         }
     }
@@ -382,7 +386,14 @@ impl NoteTaker {
         loop {
             let from = self.bounds.last().map_or(0, |place| self.position(*place));
             let open = &self.whole.utterances[from..];
-            let units: Vec<Unit> = open.iter().map(|u| Unit::new(u, self.vectors.get(&u.id).cloned())).collect();
+            let plain = &mut self.plain;
+            let units: Vec<Unit> = open
+                .iter()
+                .map(|u| {
+                    let plain = *plain.entry(u.id).or_insert_with(|| without_orders(&u.text).len());
+                    Unit::new(u, plain, self.vectors.get(&u.id).cloned())
+                })
+                .collect();
             let mut end = None;
             let first = self.examined.min(units.len());
             for length in first + 1..=units.len() {
@@ -393,6 +404,9 @@ impl NoteTaker {
             }
             match end {
                 Some(at) => {
+                    for u in &open[..at] {
+                        self.plain.remove(&u.id);
+                    }
                     let next = &open[at];
                     self.bounds.push((next.start_ms, next.id));
                     self.examined = 0;
@@ -420,6 +434,7 @@ impl NoteTaker {
     /// Forgets what was made of these utterances.
     fn forget(&mut self, ids: &HashSet<u64>, gone: bool) {
         for id in ids {
+            self.plain.remove(id);
             if let Some(mut vector) = self.vectors.remove(id) {
                 vector.zeroize();
             }

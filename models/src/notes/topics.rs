@@ -29,8 +29,9 @@ pub(super) struct Unit {
 }
 
 impl Unit {
-    pub(super) fn new(utterance: &SaidUtterance, vector: Option<Vec<f32>>) -> Self {
-        let all = words(without_orders(&utterance.text));
+    /// `plain`: how much of its words was not said to the machine, in bytes.
+    pub(super) fn new(utterance: &SaidUtterance, plain: usize, vector: Option<Vec<f32>>) -> Self {
+        let all = words(&utterance.text[..plain]);
         let mut stems: HashMap<String, f32> = HashMap::new();
         for word in all.iter().filter(|w| !is_stop_word(w)) {
             *stems.entry(stem(word)).or_default() += 1.0;
@@ -94,7 +95,7 @@ pub(super) fn end(open: &[Unit]) -> Option<usize> {
 
 /// All topics of what was said, in order; the last one may be short.
 pub(super) fn segments(utterances: &[&SaidUtterance]) -> Vec<std::ops::Range<usize>> {
-    let units: Vec<Unit> = utterances.iter().map(|u| Unit::new(u, None)).collect();
+    let units: Vec<Unit> = utterances.iter().map(|u| Unit::new(u, without_orders(&u.text).len(), None)).collect();
     let (mut out, mut from, mut length) = (Vec::new(), 0, 1);
     while from + length <= units.len() {
         match end(&units[from..from + length]) {

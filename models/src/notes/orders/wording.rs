@@ -1,5 +1,6 @@
 //! The wording by which people speak to a machine that writes notes, in English. Others: [`super::languages`].
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use regex::Regex;
@@ -103,18 +104,26 @@ const DOUBTFUL: &[&str] = &[
     r"\b(?:delete|remove|erase|clear|omit|drop|strike|leave out|rewrite|replace|wipe|purge) (?:{WORD} ){0,4}?(?:from |out of |in )?(?:the|your|all|this) (?:{WORD} )?(?:{RECORD}|decisions|action items)\b",
 ];
 
+/// So many alternatives make one pattern: more of them, and the fast engine has too many states to keep.
+const TOGETHER: usize = 4;
+
 fn built(alternatives: &[&str]) -> Regex {
     let text = format!("(?i)(?:{})", alternatives.join("|"));
     let text = text.replace("{MACHINE}", MACHINE).replace("{NOTER}", NOTER).replace("{RECORD}", RECORD);
-    let text = text.replace("{WORDS}", WORDS).replace("{WORD}", WORD).replace("{OF}", OF).replace("{WRITE}", WRITE).replace("{SAYS}", SAYS).replace("{SUBJECT}", SUBJECT);
-    // Borders of words as ASCII has them: with those of all letters the fast engine gives up at the first "é".
-    let text = text.replace(r"\b", r"(?-u:\b)");
-    regex::RegexBuilder::new(&text).size_limit(1 << 25).build().expect("a test compiles this constant pattern")
+    let text = text.replace("{WORDS}", WORDS).replace("{WORD}", WORD).replace("{OF}", OF).replace("{WRITE}", WRITE);
+    let text = text.replace("{SAYS}", SAYS).replace("{SUBJECT}", SUBJECT);
+    // Borders of words as ASCII has them: texts are without accents, and at other letters the fast engine gives up.
+    let text = plain(&text).replace(r"\b", r"(?-u:\b)");
+    let mut builder = regex::RegexBuilder::new(&text);
+    builder.size_limit(1 << 25).dfa_size_limit(1 << 23).build().expect("a test compiles this constant pattern")
 }
 
-static IS_UNMISTAKABLE: LazyLock<Regex> =
-    LazyLock::new(|| built(&[UNMISTAKABLE, languages::UNMISTAKABLE].concat()));
-static IS_DOUBTFUL: LazyLock<Regex> = LazyLock::new(|| built(&[DOUBTFUL, languages::DOUBTFUL].concat()));
+fn several(english: &[&'static str], others: &[&'static str]) -> Vec<Regex> {
+    [english, others].concat().chunks(TOGETHER).map(built).collect()
+}
+
+static IS_UNMISTAKABLE: LazyLock<Vec<Regex>> = LazyLock::new(|| several(UNMISTAKABLE, languages::UNMISTAKABLE));
+static IS_DOUBTFUL: LazyLock<Vec<Regex>> = LazyLock::new(|| several(DOUBTFUL, languages::DOUBTFUL));
 
 /// Somebody else than the one spoken to is to do it, right before the verb.
 static OF_ONESELF: LazyLock<Regex> = LazyLock::new(|| {
@@ -135,8 +144,9 @@ static TAKES_ON: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 /// Takes it back in the same breath.
-static BUT: LazyLock<Regex> =
-    LazyLock::new(|| built(&[r"\b(?:but|not|no|can't|cannot|don't|won't|never|aber|nicht|nein|mais|pas|non|pero|no|ma)\b"]));
+static BUT: LazyLock<Regex> = LazyLock::new(|| {
+    built(&[r"\b(?:but|not|no|can't|cannot|don't|won't|never|aber|nicht|nein|mais|pas|non|pero|no|ma)\b"])
+});
 
 /// Turns away from the machine, back to the others.
 static TURNS_AWAY: LazyLock<Regex> = LazyLock::new(|| {
@@ -154,15 +164,16 @@ pub(super) struct Doubtful {
 
 /// Whether only a machine can be meant.
 pub(super) fn is_unmistakable(sentence: &str) -> bool {
-    IS_UNMISTAKABLE.is_match(&plain(sentence))
+    let text = plain(sentence);
+    IS_UNMISTAKABLE.iter().any(|pattern| pattern.is_match(&text))
 }
 
 /// Whether somebody is to write or to do something in the notes, and who may be meant.
 pub(super) fn doubtful(sentence: &str) -> Option<Doubtful> {
     let text = plain(sentence);
-    let found = IS_DOUBTFUL.find(&text)?;
-    let of_oneself = OF_ONESELF.is_match(&text[..found.start()]) && !CLAIM.is_match(&text[found.start()..]);
-    Some(Doubtful { of_oneself })
+    let of_oneself = |start: usize| OF_ONESELF.is_match(&text[..start]) && !CLAIM.is_match(&text[start..]);
+    let found = IS_DOUBTFUL.iter().filter_map(|pattern| pattern.find(&text)).map(|found| of_oneself(found.start()));
+    found.reduce(|all, one| all && one).map(|of_oneself| Doubtful { of_oneself })
 }
 
 /// Whether a reply takes on what was asked.
@@ -179,16 +190,79 @@ pub(super) fn turns_away(text: &str) -> bool {
 /// Whether a root is of the words by which orders are given, not of what they want written.
 pub(super) fn is_of_orders(root: &str) -> bool {
     const ROOTS: &[&str] = &[
-        "artificial", "assistant", "bot", "comput", "computer", "down", "follow", "following", "intelligence", "listen",
-        "machin", "machine", "minut", "minute", "not", "note", "notes", "record", "robot", "roomtone", "summary", "tak",
-        "take", "taker", "transcript", "writ", "write", "assistent", "asistente", "assistente", "notez", "schreib", "liebes",
-        "dear", "please", "hear", "listening", "thing", "everything", "ignor", "ignore", "instruction", "instruct",
-        "previou", "previous",
+        "artificial",
+        "assistant",
+        "bot",
+        "comput",
+        "computer",
+        "down",
+        "follow",
+        "following",
+        "intelligence",
+        "listen",
+        "machin",
+        "machine",
+        "minut",
+        "minute",
+        "not",
+        "note",
+        "notes",
+        "record",
+        "robot",
+        "roomtone",
+        "summary",
+        "tak",
+        "take",
+        "taker",
+        "transcript",
+        "writ",
+        "write",
+        "assistent",
+        "asistente",
+        "assistente",
+        "notez",
+        "schreib",
+        "liebes",
+        "dear",
+        "please",
+        "hear",
+        "listening",
+        "thing",
+        "everything",
+        "ignor",
+        "ignore",
+        "instruction",
+        "instruct",
+        "previou",
+        "previous",
     ];
     ROOTS.contains(&root)
 }
 
-/// With the apostrophe of typewriters: patterns know no other.
-fn plain(text: &str) -> std::borrow::Cow<'_, str> {
-    if text.contains('’') { text.replace('’', "'").into() } else { text.into() }
+/// Without accents, and with the apostrophe of typewriters: patterns know no other.
+fn plain(text: &str) -> Cow<'_, str> {
+    if text.is_ascii() {
+        return text.into();
+    }
+    let mut out = String::with_capacity(text.len());
+    for character in text.chars() {
+        let letter = character.to_lowercase().next().unwrap_or(character);
+        let base = match letter {
+            'à' | 'á' | 'â' | 'ä' | 'ã' => 'a',
+            'ç' => 'c',
+            'è' | 'é' | 'ê' | 'ë' => 'e',
+            'ì' | 'í' | 'î' | 'ï' => 'i',
+            'ñ' => 'n',
+            'ò' | 'ó' | 'ô' | 'ö' | 'õ' => 'o',
+            'ù' | 'ú' | 'û' | 'ü' => 'u',
+            'ß' => 's',
+            '’' | '‘' => '\'',
+            _ => {
+                out.push(character);
+                continue;
+            }
+        };
+        out.push(if character.is_uppercase() { base.to_ascii_uppercase() } else { base });
+    }
+    out.into()
 }
