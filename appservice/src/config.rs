@@ -47,6 +47,9 @@ pub enum ConfigError {
         /// What is wrong with it.
         message: String,
     },
+    /// A key of `payments` cannot be right.
+    #[error(transparent)]
+    Payments(payments::attach::SettingsError),
     /// A key's value cannot be right, or a key is missing.
     #[error("{key}: {message}")]
     Value {
@@ -91,6 +94,9 @@ pub struct Config {
     /// What is written after a call.
     #[serde(default)]
     pub notes: Notes,
+    /// Charging for calls. Without it nobody is charged.
+    #[serde(default)]
+    pub payments: Option<payments::attach::Settings>,
     /// Bounds on what strangers may ask for.
     #[serde(default)]
     pub limits: Limits,
@@ -145,6 +151,9 @@ impl Config {
         self.livekit.check()?;
         self.transcription.check()?;
         self.notes.check()?;
+        if let Some(payments) = &self.payments {
+            payments.check().map_err(ConfigError::Payments)?;
+        }
         self.permissions.check()?;
         if self.permissions.is_empty() {
             self.permissions.allow_server(&self.homeserver.server_name);

@@ -17,6 +17,7 @@ pub mod journal;
 pub mod masked;
 pub mod matrix;
 pub mod metrics;
+pub mod pay;
 pub mod registration;
 pub mod settings;
 pub mod text;

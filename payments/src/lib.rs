@@ -1,5 +1,6 @@
 //! The attached module that charges for calls: the [`ledger`] that holds the money, the [`tariff`] that says what calls cost,
 //! the [`charge`] that reserves and settles while they run, their records ([`cdr`]), the fraud [`guard`], each [`plan`], and
+//! [`settlement`] between operators by [`stellar`]. An application service knows of it all one trait, [`attach::Attached`].
 //! [`settlement`] between operators by [`stellar`], and what it is all worth in other money ([`rates`]). The desk knows of it all
 //! one trait, [`charge::CallCharging`].
 //! the [`charge`] that reserves and settles while they run, their records ([`cdr`]), the fraud [`guard`], each [`plan`],
@@ -8,6 +9,7 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests"))]
 
+pub mod attach;
 pub mod cdr;
 pub mod charge;
 pub mod database;
@@ -42,7 +44,7 @@ pub enum PaidFor {
 }
 
 /// What the desk knows of a call when it asks. Opaque to the module but for matching.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct ChargeRequest {
     /// The call's id.
     pub call: String,
@@ -66,30 +68,6 @@ impl ChargeRequest {
     }
 }
 
-/// The one door between the desk and the payments module. Called before a phone leg is set up;
-/// implementations must answer without the network, from what is reserved already.
-pub trait CreditControl: Send + Sync {
-    /// How long this call is paid for.
-    fn paid_for(&self, request: &ChargeRequest) -> PaidFor;
-}
-
 /// Roomtone without the payments module: nobody is charged, nobody is cut off.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NoCharge;
-
-impl CreditControl for NoCharge {
-    fn paid_for(&self, _request: &ChargeRequest) -> PaidFor {
-        PaidFor::NoLimit
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn without_the_module_no_call_is_limited() {
-        let request = ChargeRequest { call: "c1".into(), ..ChargeRequest::default() };
-        assert_eq!(NoCharge.paid_for(&request), PaidFor::NoLimit);
-    }
-}

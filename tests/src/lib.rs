@@ -7,9 +7,11 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests"))]
 
 pub mod audio;
+pub mod bitcoin;
 pub mod eavesdropper;
 pub mod element;
 pub mod livekit;
+pub mod lnd;
 pub mod peer;
 pub mod ports;
 pub mod roomtone;

@@ -69,6 +69,7 @@ pub struct Roomtone {
     dir: PathBuf,
     ports: Ports,
     server: Option<Server>,
+    payments: Option<Server>,
 }
 
 impl Roomtone {
@@ -88,6 +89,7 @@ impl Roomtone {
             dir: dir.join("roomtone"),
             ports: ports.clone(),
             server: None,
+            payments: None,
         };
         fs::create_dir_all(&this.dir)?;
         fs::write(this.dir.join("livekit.secret"), livekit::SECRET)?;
@@ -185,6 +187,43 @@ impl Roomtone {
         server.answers(&format!("{}/livekit/jwt/healthz", self.url()), Duration::from_secs(60)).await?;
         self.server = Some(server);
         Ok(())
+    }
+
+    /// Starts `roomtone payments`, the process that charges, at the socket that the configuration names.
+    ///
+    /// # Errors
+    /// It ended, or its socket was not there within half a minute.
+    pub async fn start_payments(&mut self, socket: &Path) -> anyhow::Result<()> {
+        let mut command = Command::new(&self.program);
+        command.args(["payments", "--config"]).arg(self.config_file()).current_dir(&self.dir).env("NO_COLOR", "1");
+        let mut server = Server::start("roomtone payments", command, &self.dir.join("payments.txt"))?;
+        let end = tokio::time::Instant::now() + Duration::from_secs(30);
+        while tokio::net::UnixStream::connect(socket).await.is_err() {
+            if !server.runs() || tokio::time::Instant::now() > end {
+                bail!("roomtone payments did not come up: see {}", self.dir.join("payments.txt").display());
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        self.payments = Some(server);
+        Ok(())
+    }
+
+    /// What `roomtone` prints when it is run with these words and this configuration.
+    ///
+    /// # Errors
+    /// It fails.
+    pub async fn prints(&self, words: &[&str]) -> anyhow::Result<String> {
+        let output = Command::new(&self.program)
+            .arg(words[0])
+            .arg("--config")
+            .arg(self.config_file())
+            .args(&words[1..])
+            .output()
+            .await?;
+        if !output.status.success() {
+            bail!("roomtone {}: {}: {}", words.join(" "), output.status, String::from_utf8_lossy(&output.stderr));
+        }
+        Ok(String::from_utf8(output.stdout)?)
     }
 
     /// Whether the process runs.

@@ -11,6 +11,7 @@
 mod again;
 mod error;
 mod ids;
+mod kept;
 pub(crate) mod read;
 mod record;
 mod rooms;

@@ -573,6 +573,8 @@ alone! {
     unlink_number(number: &E164) -> Option<NumberLink>;
     /// Takes a Matrix event in hand ([`Tx::handle_once`]).
     handle_once(event: &EventId, at: UnixMillis) -> bool;
+    /// Remembers how far something outside was read ([`Tx::set_cursor`]).
+    set_cursor(name: &str, at: i64) -> ();
     /// Forgets what is old ([`Tx::prune`]).
     prune(before: UnixMillis) -> u64;
 }

@@ -1,6 +1,7 @@
 //! What commands do: each message that asks something is answered once, in the thread where it was asked.
 
 mod mend;
+mod pay;
 mod room;
 mod todos;
 
@@ -14,6 +15,7 @@ use super::{House, task::ToCall, withdraw};
 use crate::{
     archive::{CallId, EffectId, TodoState},
     commands::{self, Command, Heard, Who, may},
+    config::Level,
     journal::{Effect, EventRef, Lane, NewEffect, Purpose, Relation},
     matrix::{Message, POLICY, VirtualUser},
     settings::{Policy, RoomSettings},
@@ -205,6 +207,7 @@ impl Run<'_> {
             }
             Command::List => Reply::new(text::list(&self.calls().await?, room, &via, &zone)),
             Command::ForgetMe => self.forget().await?,
+            Command::Pay(ask) => self.pay(ask).await?,
             Command::Help(group) => Reply::new(text::notice(&commands::help(group, who, self.message.direct))),
         })
     }
@@ -245,6 +248,8 @@ impl Run<'_> {
             settings_level,
             link_level,
             permitted: self.house.config.permissions.may_use(sender),
+            admin: self.house.config.permissions.of(sender) >= Some(Level::Admin),
+            charged: self.house.payments.charges(),
             may_link: may_set.clone(),
             may_set,
         })
@@ -413,6 +418,11 @@ pub(crate) async fn greet(house: &House, room: &OwnedRoomId) {
     );
     let effect = notice(house, room, text::plain_answer(&words));
     record(house, room, EffectId::answering(room.as_str(), &format!("power-{needed}")), effect).await;
+}
+
+/// Tells a room something, once for each name.
+pub(crate) async fn tell_room(house: &House, room: &OwnedRoomId, name: &str, content: Value) {
+    record(house, room, EffectId::answering(room.as_str(), name), notice(house, room, content)).await;
 }
 
 fn notice(house: &House, room: &RoomId, content: Value) -> Effect {

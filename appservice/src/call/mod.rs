@@ -17,6 +17,7 @@ mod commands;
 mod finish;
 mod hearing;
 mod letters;
+mod meter;
 mod names;
 mod notary;
 mod outbox;
@@ -35,7 +36,7 @@ pub(crate) mod writers;
 use std::sync::Arc;
 
 use bridge::sip::SipEndpoint;
-use payments::CreditControl;
+use payments::attach::Attached;
 
 pub use finish::WITHIN as NOTES_WITHIN;
 pub use hearing::Hearing;
@@ -66,8 +67,8 @@ pub struct House {
     pub notary: Arc<Notary>,
     /// Counts.
     pub metrics: Metrics,
-    /// Who says how long a call is paid for.
-    pub credit: Arc<dyn CreditControl>,
+    /// Who is asked about money.
+    pub payments: Arc<dyn Attached>,
     /// What callers are told.
     pub prompts: Prompts,
     /// For the authorisation service.

@@ -1,6 +1,9 @@
 //! What a call writes into its room, as effects of the journal: one card, its edits, the thread.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    time::Duration,
+};
 
 use bridge::{
     matrixrtc::{RING_EVENT, ring_content},
@@ -8,6 +11,7 @@ use bridge::{
 };
 use matrix_sdk::ruma::{EventId, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, UserId};
 use models::notes::Notes;
+use payments::Msat;
 use serde_json::Value;
 
 use super::{House, Notary, names::Names};
@@ -20,6 +24,8 @@ use crate::{
     text::{self, CardContext, NotesPaper, NotesParty, Zone},
 };
 
+/// Where a call's facts hold what it cost, in words.
+pub(crate) const COST: &str = "cost";
 /// Type of the messages.
 const MESSAGE: &str = "m.room.message";
 
@@ -35,6 +41,8 @@ pub(crate) struct Paper {
     /// Edits of each turn's message so far.
     turn_edits: HashMap<u64, u64>,
     seen: HashSet<String>,
+    /// What was said of credit so far.
+    credits: u64,
     card_event: Option<OwnedEventId>,
 }
 
@@ -59,6 +67,7 @@ impl Paper {
             invited: false,
             turn_edits: HashMap::new(),
             seen: HashSet::new(),
+            credits: 0,
             card_event: None,
         }
     }
@@ -82,13 +91,13 @@ impl Paper {
     }
 
     /// Shows the card as it stands; once people can agree, the bot's ✅ makes that one tap.
-    pub(crate) async fn card(&mut self, house: &House, view: &CardView) -> anyhow::Result<()> {
+    pub(crate) async fn card(&mut self, house: &House, view: &CardView, cost: Option<Msat>) -> anyhow::Result<()> {
         let words = !house.archive.utterances(self.call).await?.is_empty();
         let context = CardContext {
             zone: &self.zone,
             trunk: None,
             notes_posted: view.ended.is_some() && words,
-            cost_sat: None,
+            cost: cost.filter(|_| view.ended.is_some()),
             seen_by: &house.notary.seen_by.iter().map(String::as_str).collect::<Vec<_>>(),
         };
         let content = text::card(view, &context);
@@ -158,6 +167,16 @@ impl Paper {
         let thread = Relation::Thread { root: EventRef::Effect(card_effect(self.call)), latest: None };
         let id = EffectId::named(self.call, &format!("not-transcribed-{party}"));
         let message = self.message(text::not_transcribed(name), Some(thread), Purpose::Notice);
+        house.archive.journal().record(&self.effect(id, None, message)).await?;
+        Ok(())
+    }
+
+    /// Says that what pays for a phone ends in so much time; `None`: that it goes on after all.
+    pub(crate) async fn credit(&mut self, house: &House, left: Option<Duration>) -> anyhow::Result<()> {
+        let thread = Relation::Thread { root: EventRef::Effect(card_effect(self.call)), latest: None };
+        let id = EffectId::named(self.call, &format!("credit-{}", self.credits));
+        self.credits += 1;
+        let message = self.message(text::credit_left(left), Some(thread), Purpose::Notice);
         house.archive.journal().record(&self.effect(id, None, message)).await?;
         Ok(())
     }
@@ -305,6 +324,7 @@ impl Page {
             interrupted: call.state == CallState::Interrupted,
             recogniser: &self.recognisers.join(", "),
             seen_by: &seen_by,
+            cost: call.facts[COST].as_str(),
             room: &call.room,
             via: &notary.via(),
             link: &|id| self.links.get(&id).cloned(),

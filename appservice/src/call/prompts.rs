@@ -37,11 +37,12 @@ pub enum PromptError {
 pub struct Prompts {
     consent: Arc<[i16]>,
     one_minute: Arc<[i16]>,
+    half_minute: Arc<[i16]>,
     grant_changed: Arc<[i16]>,
 }
 
 impl Prompts {
-    /// Reads `consent.wav`, `one-minute.wav` and `grant-changed.wav` from `folder`; what is not there is our own.
+    /// Reads `consent.wav`, `one-minute.wav`, `half-minute.wav` and `grant-changed.wav` from `folder`; what is not there is our own.
     ///
     /// # Errors
     /// [`PromptError`] names the file that is there and cannot be used.
@@ -57,6 +58,10 @@ impl Prompts {
         Ok(Self {
             consent: read("consent.wav", include_bytes!("../../prompts/en/consent.wav"))?,
             one_minute: read("one-minute.wav", include_bytes!("../../prompts/en/one-minute.wav"))?,
+            half_minute: match folder.map(|f| f.join("half-minute.wav")).filter(|p| p.exists()) {
+                Some(_) => read("half-minute.wav", &[])?,
+                None => beeps(),
+            },
             grant_changed: read("grant-changed.wav", include_bytes!("../../prompts/en/grant-changed.wav"))?,
         })
     }
@@ -67,9 +72,24 @@ impl Prompts {
         Arc::clone(match prompt {
             Prompt::Consent => &self.consent,
             Prompt::OneMinute => &self.one_minute,
+            Prompt::HalfMinute => &self.half_minute,
             Prompt::GrantChanged => &self.grant_changed,
         })
     }
+}
+
+/// Three short beeps of 440 Hz, a quarter of full scale: known everywhere as "soon over", in no language.
+#[allow(clippy::cast_possible_truncation, reason = "within a quarter of full scale")]
+fn beeps() -> Arc<[i16]> {
+    let rate = f64::from(PHONE_RATE);
+    let ms = |ms: u32| PHONE_RATE / 1000 * ms;
+    let beep = (0..ms(150)).map(|n| {
+        // Begins and ends softly, so that nothing clicks.
+        let edge = f64::from(n.min(ms(150) - n)) / f64::from(ms(10));
+        (8192.0 * edge.min(1.0) * (std::f64::consts::TAU * 440.0 * f64::from(n) / rate).sin()) as i16
+    });
+    let one = beep.chain(std::iter::repeat_n(0, ms(100) as usize));
+    one.clone().chain(one.clone()).chain(one).collect()
 }
 
 fn samples<R: std::io::Read>(name: &str, wav: hound::WavReader<R>) -> Result<Arc<[i16]>, PromptError> {
@@ -91,7 +111,12 @@ mod tests {
     #[test]
     fn the_prompts_that_come_with_roomtone_are_usable() {
         let prompts = Prompts::load(None).unwrap();
-        for (prompt, seconds) in [(Prompt::Consent, 3..15), (Prompt::OneMinute, 0..4), (Prompt::GrantChanged, 0..2)] {
+        for (prompt, seconds) in [
+            (Prompt::Consent, 3..15),
+            (Prompt::OneMinute, 0..4),
+            (Prompt::HalfMinute, 0..1),
+            (Prompt::GrantChanged, 0..2),
+        ] {
             let length = prompts.pcm(prompt).len() / PHONE_RATE as usize;
             assert!(seconds.contains(&length), "{prompt:?} lasts {length} s");
         }

@@ -15,7 +15,10 @@ use bridge::{
     time::{Now, UnixMillis},
 };
 use matrix_sdk::ruma::OwnedRoomId;
-use payments::{ChargeRequest, PaidFor};
+use payments::{
+    ChargeRequest,
+    charge::{CallCredit, Declined, Means},
+};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
@@ -32,13 +35,16 @@ use super::{
 };
 use crate::{
     archive::CallId,
-    desk::{PartyId, Person},
+    desk::{PAYMENT_REQUIRED, PartyId, Person, phone_label},
     matrix::{MatrixEvent, MediaKeyEvent, POLICY, RawStateEvent},
     settings::{Policy, RoomPlan, RoomSettings},
+    text,
 };
 
 /// How long calls may take to end in order at shutdown.
 const SHUTDOWN: Duration = Duration::from_secs(20);
+/// A room is told of calls that were not put through at most so often.
+const TELL_EVERY: Duration = Duration::from_secs(60);
 /// How often it is looked for to-dos to remind of.
 const REMIND_EVERY: Duration = Duration::from_secs(30);
 /// What agrees: with and without the variation selector.
@@ -91,6 +97,18 @@ pub struct Switchboard {
     cut_off: HashSet<OwnedRoomId>,
     /// Notes that are made again.
     making: JoinSet<()>,
+    /// Phones that ring while it is asked who pays.
+    reserving: JoinSet<Reserved>,
+    /// When a room was last told that a call was not put through.
+    declined: HashMap<OwnedRoomId, Instant>,
+}
+
+/// What was said of a phone that rings.
+struct Reserved {
+    incoming: IncomingCall,
+    room: OwnedRoomId,
+    call: CallId,
+    credit: Result<Option<CallCredit>, Declined>,
 }
 
 impl Switchboard {
@@ -106,6 +124,8 @@ impl Switchboard {
             closing: JoinSet::new(),
             cut_off: cut_off.into_iter().collect(),
             making: JoinSet::new(),
+            reserving: JoinSet::new(),
+            declined: HashMap::new(),
         }
     }
 
@@ -145,6 +165,10 @@ impl Switchboard {
                     tracing::error!(task = %error.id(), "making notes again panicked: this is a bug");
                 },
                 Some(Ok(room)) = self.closing.join_next(), if !self.closing.is_empty() => self.call_is_closing(&room).await,
+                Some(reserved) = self.reserving.join_next(), if !self.reserving.is_empty() => match reserved {
+                    Ok(reserved) => self.reserved(reserved).await,
+                    Err(error) => tracing::error!(task = %error.id(), "asking who pays panicked: this is a bug"),
+                },
                 _ = reminders.tick(), if self.house.config.notes.reminders => {
                     if let Err(error) = todo::remind(&self.house.notary, UnixMillis::now(), |room| self.house.matrix.bot().is_joined(room)).await {
                         tracing::error!(%error, "nobody could be reminded of to-dos");
@@ -213,30 +237,73 @@ impl Switchboard {
             tracing::warn!(%leg, %room, "the bot is not in the room that this number rings");
             return self.reject(leg, CallOutcome::Unavailable).await;
         }
-        let id = match self.call_of(&room).await {
-            Ok(id) => id,
-            Err(error) => {
-                tracing::error!(%room, %error, "a call could not begin");
-                return self.reject(leg, CallOutcome::Unavailable).await;
+        let live = self.rooms.get(&room).and_then(|r| r.call.as_ref()).filter(|c| c.live()).map(|c| c.id);
+        let Some(call) = live.or_else(|| CallId::random().ok()) else {
+            return self.reject(leg, CallOutcome::Unavailable).await;
+        };
+        let revealed = |number: &Option<E164>| number.as_ref().map(|n| n.reveal().to_owned()).unwrap_or_default();
+        let request = ChargeRequest {
+            call: call.to_string(),
+            leg: leg.to_string(),
+            dialled: revealed(&incoming.called_number),
+            caller: revealed(&incoming.caller),
+            room: room.to_string(),
+            direction: payments::cdr::Direction::Inbound,
+        };
+        tracing::info!(%leg, %room, %call, from = ?incoming.caller, "a phone rings");
+        self.legs.insert(leg, room.clone());
+        // The ledger may have to be waited for: other calls do not wait with this one.
+        let house = Arc::clone(&self.house);
+        self.reserving.spawn(async move {
+            let credit = house.payments.reserve(&request).await;
+            Reserved { incoming, room, call, credit }
+        });
+    }
+
+    /// It is known who pays, or that nobody does.
+    async fn reserved(&mut self, Reserved { incoming, room, call, credit }: Reserved) {
+        let leg = incoming.leg;
+        if !self.legs.contains_key(&leg) {
+            // The caller gave up meanwhile; what was reserved is let go with the credit.
+            return;
+        }
+        let credit = match credit {
+            Ok(credit) => credit,
+            Err(declined) => {
+                self.legs.remove(&leg);
+                return self.not_paid(&incoming, room, call, &declined).await;
             }
         };
-        let request = ChargeRequest {
-            call: id.to_string(),
-            dialled: incoming.called_number.as_ref().map(|n| n.reveal().to_owned()).unwrap_or_default(),
-            room: room.to_string(),
-            ..ChargeRequest::default()
-        };
-        let paid = match self.house.credit.paid_for(&request) {
-            PaidFor::NoLimit => None,
-            PaidFor::Until(time) => Some(time.as_secs()),
-            PaidFor::Nothing => return self.reject(leg, CallOutcome::Refused { status: 402 }).await,
-        };
-        tracing::info!(%leg, %room, call = %id, from = ?incoming.caller, "a phone rings");
-        self.legs.insert(leg, room.clone());
+        if let Err(error) = self.call_of(&room, Some(call)).await {
+            tracing::error!(%room, %error, "a call could not begin");
+            self.legs.remove(&leg);
+            return self.reject(leg, CallOutcome::Unavailable).await;
+        }
         if let Some(call) = self.rooms.get(&room).and_then(|r| r.call.as_ref()) {
-            call.tell(ToCall::Phone(incoming, paid)).await;
+            call.tell(ToCall::Phone(incoming, credit)).await;
         }
         self.tell_people(&room).await;
+    }
+
+    /// Refuses a phone whose call nobody pays for, and tells the room: once in a while, whoever goes on calling.
+    async fn not_paid(&mut self, incoming: &IncomingCall, room: OwnedRoomId, call: CallId, why: &Declined) {
+        let leg = incoming.leg;
+        tracing::warn!(%leg, %room, %why, "a call was not put through: it is not paid for");
+        let outcome = match why.means() {
+            Means::NoMoney => CallOutcome::Refused { status: PAYMENT_REQUIRED },
+            Means::NotAllowed => CallOutcome::Refused { status: 403 },
+            Means::Failed => CallOutcome::Unavailable,
+        };
+        self.reject(leg, outcome).await;
+        let now = Instant::now();
+        self.declined.retain(|_, told| now.duration_since(*told) < TELL_EVERY);
+        if self.declined.contains_key(&room) {
+            return;
+        }
+        self.declined.insert(room.clone(), now);
+        let label = phone_label(incoming.caller.as_ref(), incoming.caller_name.as_deref());
+        let words = text::declined(&label, why.means(), &why.to_string());
+        commands::tell_room(&self.house, &room, &format!("{call} {leg} was not paid for"), words).await;
     }
 
     async fn reject(&self, leg: LegId, outcome: CallOutcome) {
@@ -511,8 +578,8 @@ impl Switchboard {
 
     // Calls
 
-    /// The room's live call; begins one where there is none.
-    async fn call_of(&mut self, room: &OwnedRoomId) -> anyhow::Result<CallId> {
+    /// The room's live call; begins one where there is none, under this id if one is given.
+    async fn call_of(&mut self, room: &OwnedRoomId, named: Option<CallId>) -> anyhow::Result<CallId> {
         let default = self.default_policy();
         let state = self.rooms.entry(room.clone()).or_insert_with(|| RoomState::new(default));
         if let Some(call) = state.call.as_ref().filter(|c| c.live()) {
@@ -522,7 +589,7 @@ impl Switchboard {
         let Some(state) = self.rooms.get_mut(room) else { anyhow::bail!("the room is gone") };
         let begin = Begin {
             house: Arc::clone(&self.house),
-            id: CallId::random()?,
+            id: named.map_or_else(CallId::random, Ok)?,
             room: room.clone(),
             notes: state.notes() && !state.held,
             plan,
@@ -546,7 +613,7 @@ impl Switchboard {
         if !anybody || !state.notes() || state.held || state.call.as_ref().is_some_and(CallHandle::live) {
             return;
         }
-        match self.call_of(room).await {
+        match self.call_of(room, None).await {
             Ok(_) => self.tell_people(room).await,
             Err(error) => tracing::error!(%room, %error, "a call could not begin"),
         }

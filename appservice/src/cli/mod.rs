@@ -3,6 +3,7 @@
 mod check;
 mod log;
 mod panics;
+mod payments;
 mod run;
 mod transcribe;
 mod weights;
@@ -46,6 +47,13 @@ enum Command {
         #[command(subcommand)]
         action: weights::Action,
     },
+    /// Charging for calls: as a process of its own, and what an operator does with its books.
+    Payments {
+        #[command(flatten)]
+        settings: Settings,
+        #[command(subcommand)]
+        action: Option<payments::Action>,
+    },
     /// Writes down what is said in recordings: transcript, subtitles, notes.
     Transcribe(transcribe::Arguments),
 }
@@ -83,12 +91,15 @@ impl Cli {
     /// Does what was asked for.
     #[must_use]
     pub fn run(self) -> ExitCode {
-        log::start(matches!(self.command, Command::Run(_)));
+        log::start(matches!(self.command, Command::Run(_) | Command::Payments { action: None, .. }));
         panics::keep_private();
         match self.command {
             Command::Run(settings) => with_config(&settings, |config| block_on(run::run(config))),
             Command::Registration { settings, force } => with_config(&settings, |config| registration(&config, force)),
             Command::Check { settings, json } => check::run(&settings.config, json),
+            Command::Payments { settings, action } => {
+                with_config(&settings, |config| block_on(payments::run(config, action)))
+            }
             Command::Models { action } => block_on(weights::run(action)),
             Command::Transcribe(arguments) => transcribe::run(&arguments),
         }

@@ -13,7 +13,6 @@ use models::{
     },
     weights,
 };
-use payments::NoCharge;
 use tokio::{net::TcpListener, signal::unix::SignalKind};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -25,6 +24,7 @@ use crate::{
     http,
     matrix::Matrix,
     metrics::Metrics,
+    pay,
     registration::Registration,
 };
 
@@ -65,6 +65,7 @@ async fn start(config: Config) -> anyhow::Result<()> {
         None => None,
     };
 
+    let money = pay::attach(&config).await?;
     let (matrix, from_matrix) = Matrix::start(&config, &registration, &key).await?;
     let (sip, from_sip) = SipEndpoint::bind(sip_config(&config)).await.context("sip.listen")?;
     tracing::info!(http = %address, sip = %sip.local_addr(), bot = %matrix.bot().user_id(), "roomtone is up");
@@ -91,12 +92,14 @@ async fn start(config: Config) -> anyhow::Result<()> {
         matrix: matrix.clone(),
         archive: archive.clone(),
         sip: sip.clone(),
-        credit: Arc::new(NoCharge),
+        payments: money.attached,
         http: reqwest::Client::new(),
         config,
     });
     let outbox = tokio::spawn(Outbox::new(archive.clone(), matrix.clone()).run(stop.clone()));
     let cut_off = recover(&house).await?;
+    let told = tokio::spawn(pay::tell_rooms(Arc::clone(&house), stop.clone()));
+    let kept = tokio::spawn(pay::keep_house(Arc::clone(&house), stop.clone()));
     let calls_end = CancellationToken::new();
     let switchboard = tokio::spawn(Switchboard::new(house, cut_off).run(from_sip, from_matrix, calls_end.clone()));
     state.ready(true);
@@ -108,8 +111,11 @@ async fn start(config: Config) -> anyhow::Result<()> {
     calls_end.cancel();
     let orderly = async {
         let _ = switchboard.await;
+        if let Some(counter) = money.counter {
+            counter.close().await;
+        }
         stop.cancel();
-        let _ = outbox.await;
+        let _ = (told.await, kept.await, outbox.await);
         let _ = tokio::time::timeout(HTTP_DRAIN, served).await;
         if let Some(counted) = counted {
             let _ = tokio::time::timeout(HTTP_DRAIN, counted).await;
@@ -252,7 +258,7 @@ fn hearing(config: &Config, metrics: &Metrics) -> (Option<Heard>, String) {
     }
 }
 
-async fn shutdown_asked() -> anyhow::Result<()> {
+pub(super) async fn shutdown_asked() -> anyhow::Result<()> {
     let mut terminate = tokio::signal::unix::signal(SignalKind::terminate())?;
     tokio::select! {
         _ = terminate.recv() => {}

@@ -11,8 +11,8 @@ const MOST_NAMES: usize = 5;
 #[must_use]
 pub fn help(group: Option<Group>, who: &Who, direct: bool) -> Doc {
     let mut doc = Doc::new();
-    let groups = [Group::Call, Group::Notes];
-    for (n, group) in groups.into_iter().filter(|g| group.is_none_or(|only| only == *g)).enumerate() {
+    let groups = Group::ALL.into_iter().filter(|g| *g != Group::Pay || who.charged);
+    for (n, group) in groups.filter(|g| group.is_none_or(|only| only == *g)).enumerate() {
         let mut head = Doc::new();
         head.bold(group.about());
         if n == 0 && direct {
@@ -56,6 +56,9 @@ pub fn mistake(mistake: &Mistake) -> Doc {
         Mistake::Number { spec, cause } => {
             out.say("That is no number: ").say(&cause.to_string()).say(". As in ").code(spec.example).say(".");
         }
+        Mistake::Argument { spec, cause } => {
+            out.say("That cannot be: ").say(cause).say(". As in ").code(spec.example).say(".");
+        }
     }
     out
 }
@@ -68,6 +71,12 @@ pub fn refusal(refusal: &Refusal) -> Doc {
         Refusal::NotPermitted(spec) => {
             out.code(&spec.name())
                 .say(" is for users whom the operator of this Roomtone allows. You are not one of them.");
+        }
+        Refusal::NotAdmin(spec) => {
+            out.code(&spec.name()).say(" is for admins of this Roomtone, whom its operator names.");
+        }
+        Refusal::NotCharged => {
+            out.say("Nobody is charged here, so there are no accounts.");
         }
         Refusal::Power { spec, needed, has, who } => {
             out.code(&spec.name()).say(&format!(" takes power level {needed} in this room; you have {has}. "));

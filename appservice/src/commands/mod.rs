@@ -6,6 +6,7 @@
 mod ask;
 mod help;
 mod nearest;
+mod pay;
 mod read;
 mod spec;
 
@@ -20,6 +21,7 @@ use crate::settings::Spoken;
 
 pub use ask::{Change, PartyName, TodoFilter, Which, WordsAsk};
 pub use help::{help, mistake, refusal};
+pub use pay::PayAsk;
 pub use read::{Heard, read};
 pub use spec::{Group, Spec, all};
 
@@ -76,6 +78,8 @@ pub enum Command {
     Drop(u32),
     /// `!notes forget me`: deletes what I said in this room's calls.
     ForgetMe,
+    /// `!pay …`.
+    Pay(PayAsk),
     /// `!call help`, `!notes help`; `None`: all groups.
     Help(Option<Group>),
 }
@@ -102,6 +106,14 @@ pub enum Mistake {
         /// What is wrong with the number.
         cause: NumberError,
     },
+    /// What stands behind the command cannot be.
+    #[error("{cause}")]
+    Argument {
+        /// The command.
+        spec: &'static Spec,
+        /// What is wrong with it.
+        cause: String,
+    },
 }
 
 /// Who asks, and what the room asks for.
@@ -115,6 +127,10 @@ pub struct Who {
     pub link_level: i64,
     /// Whether the operator's permission map lets this user use Roomtone.
     pub permitted: bool,
+    /// Whether the operator has made this user an admin of this Roomtone.
+    pub admin: bool,
+    /// Whether anybody is charged here.
+    pub charged: bool,
     /// Members who have `settings_level`, as people read them.
     pub may_set: Vec<String>,
     /// Members who have `link_level`, as people read them.
@@ -127,6 +143,12 @@ pub enum Refusal {
     /// The operator does not let this user use Roomtone.
     #[error("{} is for users whom the operator of Roomtone allows", .0.name())]
     NotPermitted(&'static Spec),
+    /// It is for admins of this Roomtone.
+    #[error("{} is for admins of this Roomtone", .0.name())]
+    NotAdmin(&'static Spec),
+    /// Nobody is charged here.
+    #[error("nobody is charged here")]
+    NotCharged,
     /// The room asks for more power.
     #[error("{} takes power level {needed}, you have {has}", .spec.name())]
     Power {

@@ -54,7 +54,7 @@ fn prefixed(rest: &str, direct: bool) -> Option<Result<Command, Mistake>> {
 }
 
 fn group(word: &str) -> Option<Group> {
-    [Group::Call, Group::Notes].into_iter().find(|g| g.word().eq_ignore_ascii_case(word))
+    Group::ALL.into_iter().find(|g| g.word().eq_ignore_ascii_case(word))
 }
 
 /// Without the bot's name at the start and what people put after it.
@@ -180,6 +180,7 @@ fn build(found: &'static Spec, arguments: &str) -> Result<Command, Mistake> {
         (Group::Notes, "drop") => Command::Drop(todo()?),
         (Group::Notes, "forget me") if arguments.eq_ignore_ascii_case("me") => Command::ForgetMe,
         (Group::Notes, "forget me") => return Err(Mistake::Incomplete(found)),
+        (Group::Pay, word) if word != "help" => Command::Pay(super::pay::read(found, word, arguments)?),
         (group, _) => Command::Help(Some(group)),
     })
 }

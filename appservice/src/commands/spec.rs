@@ -1,6 +1,6 @@
 //! The table of commands.
 
-use super::{Command, Refusal, Who, WordsAsk};
+use super::{Command, PayAsk, Refusal, Who, WordsAsk};
 
 /// The first word of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -9,6 +9,8 @@ pub enum Group {
     Call,
     /// `!notes`.
     Notes,
+    /// `!pay`.
+    Pay,
 }
 
 impl Group {
@@ -18,6 +20,7 @@ impl Group {
         match self {
             Self::Call => "call",
             Self::Notes => "notes",
+            Self::Pay => "pay",
         }
     }
 
@@ -27,8 +30,12 @@ impl Group {
         match self {
             Self::Call => "Phones",
             Self::Notes => "Notes of calls",
+            Self::Pay => "What calls cost",
         }
     }
+
+    /// All of them, in the order of the help.
+    pub(super) const ALL: [Self; 3] = [Self::Call, Self::Notes, Self::Pay];
 }
 
 /// What a command asks of who runs it.
@@ -42,6 +49,8 @@ pub(super) enum Needs {
     Settings,
     /// That, and the level for numbers.
     Linking,
+    /// To be an admin of this Roomtone.
+    Admin,
 }
 
 /// One command as it is read and explained.
@@ -68,6 +77,9 @@ impl Spec {
     }
 
     pub(super) fn may(&'static self, who: &Who) -> Result<(), Refusal> {
+        if self.group == Group::Pay && !who.charged {
+            return Err(Refusal::NotCharged);
+        }
         if self.needs == Needs::Nothing {
             return Ok(());
         }
@@ -77,6 +89,7 @@ impl Spec {
         let (needed, others) = match self.needs {
             Needs::Settings => (who.settings_level, &who.may_set),
             Needs::Linking => (who.link_level, &who.may_link),
+            Needs::Admin => return if who.admin { Ok(()) } else { Err(Refusal::NotAdmin(self)) },
             Needs::Nothing | Needs::Permission => return Ok(()),
         };
         if who.level >= needed {
@@ -124,6 +137,22 @@ table! {
     NOTES_ON: Notes "on" "" Settings "has notes written of this room's calls, of who agrees" "!notes on";
     NOTES_OFF: Notes "off" "" Settings "ends that" "!notes off";
     NOTES_HELP: Notes "help" "" Nothing "says what there is about notes" "!notes help";
+    BALANCE: Pay "balance" "" Nothing "says what this room can spend, and its plan" "!pay balance";
+    TOP_UP: Pay "topup" "<sat>" Permission "sends you an invoice for this room, to be paid by Lightning" "!pay topup 5000";
+    STATEMENT: Pay "statement" "[lines]" Nothing "shows what came in and what was spent" "!pay statement 20";
+    RATES: Pay "rates" "<number>" Nothing "says what calls cost where the dialled number begins so" "!pay rates +44";
+    PLAN: Pay "plan" "" Nothing "says which plan this room has" "!pay plan";
+    PLAN_CHANGE: Pay "plan free|pro|team" "" Settings "takes another plan" "!pay plan pro";
+    REDEEM: Pay "redeem" "<voucher>" Nothing "credits a voucher to this room" "!pay redeem 7Q2M-0XKD-9A4T-ZZ3R";
+    REFUND: Pay "refund" "<invoice> [sat]" Settings "pays what this room has to a Lightning invoice or offer" "!pay refund lnbc50u1p…";
+    CREDIT: Pay "credit" "<sat>" Admin "gives this room money" "!pay credit 5000";
+    VOUCHER: Pay "voucher" "<sat> [days]" Admin "makes a voucher" "!pay voucher 5000 30";
+    FREEZE: Pay "freeze" "" Admin "lets nothing in or out of this room's account" "!pay freeze";
+    THAW: Pay "thaw" "" Admin "ends that" "!pay thaw";
+    APPROVE: Pay "approve" "<payout>" Admin "lets a refund go that waits for it" "!pay approve 3f2a";
+    NODE: Pay "node" "[address | open <key@host:port> <sat> | close <channel>]" Admin "looks after the embedded Lightning node" "!pay node address";
+    REPORT: Pay "report" "" Admin "shows the books in short" "!pay report";
+    PAY_HELP: Pay "help" "" Nothing "says what there is about money" "!pay help";
 }
 
 /// Every command, in the order of the help.
@@ -162,6 +191,28 @@ pub(super) fn of(command: &Command) -> &'static Spec {
         Command::List => &LIST,
         Command::ForgetMe => &FORGET_ME,
         Command::Help(Some(Group::Call)) => &CALL_HELP,
+        Command::Help(Some(Group::Pay)) => &PAY_HELP,
+        Command::Pay(ask) => pay(ask),
         Command::Help(_) => &NOTES_HELP,
+    }
+}
+
+const fn pay(ask: &PayAsk) -> &'static Spec {
+    match ask {
+        PayAsk::Balance => &BALANCE,
+        PayAsk::TopUp(_) => &TOP_UP,
+        PayAsk::Statement(_) => &STATEMENT,
+        PayAsk::Rates(_) => &RATES,
+        PayAsk::Plan(None) => &PLAN,
+        PayAsk::Plan(Some(_)) => &PLAN_CHANGE,
+        PayAsk::Redeem(_) => &REDEEM,
+        PayAsk::Refund { .. } => &REFUND,
+        PayAsk::Credit(_) => &CREDIT,
+        PayAsk::Voucher { .. } => &VOUCHER,
+        PayAsk::Freeze(true) => &FREEZE,
+        PayAsk::Freeze(false) => &THAW,
+        PayAsk::Approve(_) => &APPROVE,
+        PayAsk::Node(_) => &NODE,
+        PayAsk::Report => &REPORT,
     }
 }

@@ -1,5 +1,6 @@
 //! Commands as people type them.
 
+use payments::{Msat, plan::Plan};
 use proptest::prelude::*;
 
 use super::*;
@@ -26,12 +27,18 @@ fn number(text: &str) -> E164 {
     E164::parse(text).unwrap()
 }
 
+fn sat(amount: u64) -> Msat {
+    Msat::from_sat(amount).unwrap()
+}
+
 fn who(level: i64) -> Who {
     Who {
         level,
         settings_level: 50,
         link_level: 100,
         permitted: true,
+        admin: false,
+        charged: true,
         may_set: vec!["Bob".into(), "Carol".into()],
         may_link: vec!["Carol".into()],
     }
@@ -58,6 +65,19 @@ fn every_command_is_read_as_it_is_typed() {
         ("!notes list", Command::List),
         ("!notes forget me", Command::ForgetMe),
         ("!notes so far", Command::SoFar),
+        ("!pay", Command::Help(Some(Group::Pay))),
+        ("!pay balance", Command::Pay(PayAsk::Balance)),
+        ("!pay topup 5 000 sat", Command::Pay(PayAsk::TopUp(sat(5_000)))),
+        ("!pay statement", Command::Pay(PayAsk::Statement(10))),
+        ("!pay rates +44 20", Command::Pay(PayAsk::Rates("+44 20".into()))),
+        ("!pay plan", Command::Pay(PayAsk::Plan(None))),
+        ("!pay plan Pro", Command::Pay(PayAsk::Plan(Some(Plan::Pro)))),
+        ("!pay refund lnbc1 70", Command::Pay(PayAsk::Refund { to: "lnbc1".into(), amount: Some(sat(70)) })),
+        ("!pay voucher 5000 30", Command::Pay(PayAsk::Voucher { amount: sat(5_000), days: Some(30) })),
+        ("!pay voucher 5000", Command::Pay(PayAsk::Voucher { amount: sat(5_000), days: None })),
+        ("!pay freeze", Command::Pay(PayAsk::Freeze(true))),
+        ("!pay thaw", Command::Pay(PayAsk::Freeze(false))),
+        ("!pay report", Command::Pay(PayAsk::Report)),
         ("!notes words", Command::Words(WordsAsk::Show)),
         (
             "!notes words add Kubernetes, Grace  Hopper,",
@@ -174,6 +194,12 @@ fn what_is_missing_or_wrong_is_said_with_an_example() {
     ] {
         assert!(said(wrong).starts_with("It takes a little more: "), "{wrong}");
     }
+    assert_eq!(said("!pay topup"), "It takes a little more: !pay topup <sat>, as in !pay topup 5000.");
+    assert_eq!(said("!pay topup -5"), "That cannot be: an amount cannot be negative. As in !pay topup 5000.");
+    assert_eq!(
+        said("!pay plan gold"),
+        "That cannot be: \"gold\" is no plan; there are free, pro and team. As in !pay plan."
+    );
     assert_eq!(said("!notes lsit"), "I know no !notes lsit. Did you mean !notes list?");
     assert_eq!(said("!notes <b>x"), "I know no !notes <b>x. !call help and !notes help say what there is.");
 }
@@ -219,8 +245,15 @@ fn help_offers_what_may_be_run_and_nothing_else() {
         Command::Speakers(PartyName::Phones, true),
         Command::Fix(1, Change::Drop),
         Command::Done(1),
+        Command::Pay(PayAsk::Balance),
+        Command::Pay(PayAsk::TopUp(sat(1))),
+        Command::Pay(PayAsk::Refund { to: "x".into(), amount: None }),
+        Command::Pay(PayAsk::Credit(sat(1))),
+        Command::Pay(PayAsk::Report),
     ];
-    for who in [who(0), who(50), who(100), Who { permitted: false, ..who(100) }] {
+    let admin = Who { admin: true, ..who(0) };
+    let free = Who { charged: false, admin: true, ..who(100) };
+    for who in [who(0), who(50), who(100), Who { permitted: false, ..who(100) }, admin, free] {
         let text = help(None, &who, false);
         for command in &commands {
             let name = spec::of(command).name();

@@ -142,7 +142,7 @@ pub struct Sip {
     pub rtp_ports: PortRange,
     /// Calls at one time; more are answered 503. Default 50.
     pub max_calls: usize,
-    /// A folder with prompts of one's own: `consent.wav`, `one-minute.wav`, `grant-changed.wav`, 8 kHz mono 16 bit. What is
+    /// A folder with prompts of one's own: `consent.wav`, `one-minute.wav`, `half-minute.wav`, `grant-changed.wav`, 8 kHz mono 16 bit. What is
     /// not there is Roomtone's own.
     pub prompts_dir: Option<PathBuf>,
     /// Numbers from the trunk come without their `+` (country code first). Default false.

@@ -1,5 +1,7 @@
 //! What the desk hears.
 
+use std::time::Duration;
+
 use bridge::{
     ids::{E164, LegId},
     sip::CallOutcome,
@@ -32,6 +34,10 @@ pub enum AttendProblem {
     Homeserver,
     /// There are no weights to recognise speech with.
     NoRecogniser,
+    /// The room's plan allows no more to be written down this month.
+    QuotaGone,
+    /// It is not known what the room's plan allows.
+    Payments,
 }
 
 /// Somebody of the room (never one of our own users) who is in its call.
@@ -56,13 +62,19 @@ pub enum Input {
         number: Option<E164>,
         /// The caller's name, where the carrier tells it.
         name: Option<String>,
-        /// How long the call is paid for, in seconds; `None`: no limit.
-        paid_seconds: Option<u64>,
     },
     /// The answer (200) was given and the phone's media runs.
     PhoneUp(LegId),
     /// The phone's leg has ended: the caller hung up or gave up, or it failed.
     PhoneEnded(LegId, CallOutcome),
+    /// What pays for a phone's call ends in so much time.
+    CreditLow(LegId, Duration),
+    /// It goes on after all.
+    CreditExtended(LegId),
+    /// It is used up.
+    CreditGone(LegId),
+    /// As much was written down as the room's plan allows.
+    QuotaGone,
     /// A key was pressed on the phone.
     Digit(LegId, char),
     /// The mean opinion score of a phone leg, in tenths (42 is 4.2).

@@ -41,6 +41,10 @@ const SCRIBE_WAITS: Duration = Duration::from_secs(2);
 const CARD_EVERY: Duration = Duration::from_secs(3);
 /// A media key may be this late before the card tells.
 const KEY_LATE: Duration = Duration::from_secs(5);
+/// With more than that left a caller is told that a minute is.
+const HALF_MINUTE: Duration = Duration::from_secs(40);
+/// The SIP status of a phone whose call nobody pays for any more.
+pub const PAYMENT_REQUIRED: u16 = 402;
 /// The last words may take this long to be written down.
 const EARS_MAY_TAKE: Duration = Duration::from_secs(20);
 
@@ -57,10 +61,6 @@ enum Timer {
     Card,
     /// This party's key has not come.
     KeyLate(PartyId),
-    /// A minute of credit is left.
-    OneMinuteLeft(LegId),
-    /// The credit is used up.
-    CreditGone(LegId),
     /// The last words take too long.
     Ears,
 }
@@ -90,7 +90,6 @@ struct Phone {
     party: PartyId,
     label: String,
     state: PhoneState,
-    paid_seconds: Option<u64>,
     prompted: bool,
     departing: bool,
     mos_tenths: Option<u8>,
@@ -181,12 +180,26 @@ impl Desk {
     /// Takes one input.
     pub fn handle(&mut self, now: Now, input: Input) {
         match input {
-            Input::PhoneRings { leg, party, number, name, paid_seconds } => {
+            Input::PhoneRings { leg, party, number, name } => {
                 let label = phone_label(number.as_ref(), name.as_deref());
-                self.phone_rings(leg, party, label, paid_seconds);
+                self.phone_rings(leg, party, label);
             }
             Input::PhoneUp(leg) => self.phone_up(now, leg),
             Input::PhoneEnded(leg, outcome) => self.phone_ended(leg, outcome),
+            Input::CreditLow(leg, left) => self.credit_low(leg, left),
+            Input::CreditExtended(leg) => {
+                if self.is_up(leg) {
+                    self.output.push_back(Output::Credit(None));
+                }
+            }
+            Input::CreditGone(leg) => self.end_or_refuse(leg, &CallOutcome::Refused { status: PAYMENT_REQUIRED }),
+            Input::QuotaGone => {
+                // It comes back, and is told then why it may not.
+                if self.scribe == Scribe::In {
+                    self.scribe = Scribe::Leaving;
+                    self.output.push_back(Output::Depart(Attendee::Scribe));
+                }
+            }
             Input::Digit(leg, digit) => self.digit(leg, digit),
             Input::PhoneQuality(leg, mos) => {
                 if let Some(p) = self.phones.get_mut(&leg) {
@@ -258,8 +271,6 @@ impl Desk {
                     self.late_keys.insert(party);
                     self.changed();
                 }
-                Timer::OneMinuteLeft(leg) => self.output.push_back(Output::Prompt(leg, Prompt::OneMinute)),
-                Timer::CreditGone(leg) => self.output.push_back(Output::SipHangUp(leg)),
                 Timer::Ears => self.ears_finished(),
             }
         }
@@ -324,19 +335,12 @@ impl Desk {
         }
     }
 
-    fn phone_rings(&mut self, leg: LegId, party: PartyId, label: String, paid_seconds: Option<u64>) {
+    fn phone_rings(&mut self, leg: LegId, party: PartyId, label: String) {
         if self.phase != Phase::Live {
             return self.output.push_back(Output::SipReject(leg, CallOutcome::Busy));
         }
-        let phone = Phone {
-            party,
-            label,
-            state: PhoneState::Arriving,
-            paid_seconds,
-            prompted: false,
-            departing: false,
-            mos_tenths: None,
-        };
+        let phone =
+            Phone { party, label, state: PhoneState::Arriving, prompted: false, departing: false, mos_tenths: None };
         self.phones.insert(leg, phone);
         self.order.push(leg);
         self.output.push_back(Output::Attend(Attendee::Phone(leg)));
@@ -409,12 +413,6 @@ impl Desk {
         let Some(p) = self.phones.get_mut(&leg).filter(|p| p.state == PhoneState::Answering) else { return };
         p.state = PhoneState::Up;
         self.started.get_or_insert(now.wall);
-        if let Some(paid) = p.paid_seconds {
-            self.timers.insert(Timer::CreditGone(leg), now.mono + Duration::from_secs(paid));
-            if let Some(warn) = paid.checked_sub(60).filter(|w| *w > 0) {
-                self.timers.insert(Timer::OneMinuteLeft(leg), now.mono + Duration::from_secs(warn));
-            }
-        }
         self.prompt_phones();
         self.changed();
     }
@@ -435,14 +433,31 @@ impl Desk {
 
     fn hang_up_all(&mut self) {
         for leg in self.order.clone() {
-            match self.phones.get(&leg).map(|p| &p.state) {
-                Some(PhoneState::Up | PhoneState::Answering) => {
-                    self.output.push_back(Output::SipHangUp(leg));
-                    self.end_phone(leg, CallOutcome::Completed);
-                }
-                Some(PhoneState::Ringing | PhoneState::Arriving) => self.give_up(leg, CallOutcome::Unavailable),
-                _ => {}
+            let up = self.is_up(leg) || self.phones.get(&leg).is_some_and(|p| p.state == PhoneState::Answering);
+            self.end_or_refuse(leg, if up { &CallOutcome::Completed } else { &CallOutcome::Unavailable });
+        }
+    }
+
+    fn end_or_refuse(&mut self, leg: LegId, outcome: &CallOutcome) {
+        match self.phones.get(&leg).map(|p| &p.state) {
+            Some(PhoneState::Up | PhoneState::Answering) => {
+                self.output.push_back(Output::SipHangUp(leg));
+                self.end_phone(leg, outcome.clone());
             }
+            Some(PhoneState::Ringing | PhoneState::Arriving) => self.give_up(leg, outcome.clone()),
+            _ => {}
+        }
+    }
+
+    fn is_up(&self, leg: LegId) -> bool {
+        self.phones.get(&leg).is_some_and(|p| p.state == PhoneState::Up)
+    }
+
+    fn credit_low(&mut self, leg: LegId, left: Duration) {
+        if self.is_up(leg) {
+            let prompt = if left > HALF_MINUTE { Prompt::OneMinute } else { Prompt::HalfMinute };
+            self.output.push_back(Output::Prompt(leg, prompt));
+            self.output.push_back(Output::Credit(Some(left)));
         }
     }
 
@@ -453,9 +468,7 @@ impl Desk {
         let in_call = !matches!(p.state, PhoneState::Arriving);
         p.state = PhoneState::Ended { answered, outcome };
         p.departing = true;
-        for t in [Timer::NobodyAnswers(leg), Timer::OneMinuteLeft(leg), Timer::CreditGone(leg)] {
-            self.timers.remove(&t);
-        }
+        self.timers.remove(&Timer::NobodyAnswers(leg));
         // A ghost on its way is taken out when it arrives.
         if in_call {
             self.output.push_back(Output::Depart(Attendee::Phone(leg)));
@@ -641,6 +654,8 @@ impl AttendProblem {
             Self::NotInRoom => "not_in_room",
             Self::Homeserver => "homeserver",
             Self::NoRecogniser => "no_recogniser",
+            Self::QuotaGone => "quota_gone",
+            Self::Payments => "payments",
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What the desk wants done.
 
+use std::time::Duration;
+
 use bridge::{ids::LegId, sip::CallOutcome, time::UnixMillis};
 
 use super::{AttendProblem, Attendee, CaptionOutput, Grants, PartyId, PhoneState};
@@ -11,6 +13,8 @@ pub enum Prompt {
     Consent,
     /// One minute of credit is left.
     OneMinute,
+    /// Half a minute is.
+    HalfMinute,
     /// The soft tone when a phone's grant changes.
     GrantChanged,
 }
@@ -46,6 +50,8 @@ pub enum Output {
     Card,
     /// A caption.
     Caption(CaptionOutput),
+    /// Say in the thread that what pays for a phone ends in so much time; `None`: that it goes on after all.
+    Credit(Option<Duration>),
     /// Say once in the thread that this party is not transcribed.
     NotTranscribed(PartyId),
     /// Write down what is still in the ears; answer with `EarsFinished`.

@@ -50,7 +50,6 @@ impl Call {
             party: phone(),
             number: Some(E164::parse("+442079460123").unwrap()),
             name: Some("Ada".into()),
-            paid_seconds: None,
         })
     }
 
@@ -277,12 +276,38 @@ fn the_last_words_have_twenty_seconds() {
 #[test]
 fn credit_is_warned_of_and_ends_the_call() {
     let mut c = Call::new(false);
-    c.tell(Input::PhoneRings { leg: LEG, party: phone(), number: None, name: None, paid_seconds: Some(120) });
+    c.tell(Input::PhoneRings { leg: LEG, party: phone(), number: None, name: None });
+    let minute = Duration::from_secs(60);
+    assert!(c.tell(Input::CreditLow(LEG, minute)).is_empty(), "nobody is in the call yet");
     c.tell(Input::Attending(Attendee::Phone(LEG)));
     c.tell(people(&["bob"]));
     c.tell(Input::PhoneUp(LEG));
-    assert!(c.wait(Duration::from_secs(60)).contains(&Output::Prompt(LEG, Prompt::OneMinute)));
-    assert!(c.wait(Duration::from_secs(60)).contains(&Output::SipHangUp(LEG)));
+    let warned = c.tell(Input::CreditLow(LEG, minute));
+    assert_eq!(warned, [Output::Prompt(LEG, Prompt::OneMinute), Output::Credit(Some(minute))]);
+    let warned = c.tell(Input::CreditLow(LEG, minute / 2));
+    assert_eq!(warned, [Output::Prompt(LEG, Prompt::HalfMinute), Output::Credit(Some(minute / 2))]);
+    assert_eq!(c.tell(Input::CreditExtended(LEG)), [Output::Credit(None)]);
+    assert!(c.tell(Input::CreditGone(LEG)).contains(&Output::SipHangUp(LEG)));
+    assert!(c.tell(Input::CreditGone(LEG)).is_empty(), "it is over");
+}
+
+#[test]
+fn a_phone_whose_credit_is_gone_while_it_rings_is_refused() {
+    let mut c = Call::new(false);
+    c.rings();
+    c.tell(Input::Attending(Attendee::Phone(LEG)));
+    let out = c.tell(Input::CreditGone(LEG));
+    assert!(out.contains(&Output::SipReject(LEG, CallOutcome::Refused { status: PAYMENT_REQUIRED })), "{out:?}");
+}
+
+#[test]
+fn a_scribe_whose_quota_is_used_up_leaves_and_the_card_says_why() {
+    let mut c = Call::up(true);
+    assert!(c.tell(Input::QuotaGone).contains(&Output::Depart(Attendee::Scribe)));
+    let back = c.tell(Input::Departed(Attendee::Scribe));
+    assert!(back.contains(&Output::Attend(Attendee::Scribe)), "{back:?}");
+    c.tell(Input::NotAttending(Attendee::Scribe, AttendProblem::QuotaGone));
+    assert_eq!(c.desk.card().notes, NotesView::Failed(AttendProblem::QuotaGone));
 }
 
 fn any_input() -> impl Strategy<Value = Input> {
@@ -294,7 +319,6 @@ fn any_input() -> impl Strategy<Value = Input> {
             party: PartyId::new(format!("@tel{}:hs", leg.0)),
             number: None,
             name: None,
-            paid_seconds: None
         }),
         leg.clone().prop_map(Input::PhoneUp),
         leg.clone().prop_map(|l| Input::PhoneEnded(l, CallOutcome::CallerHungUp)),

@@ -8,7 +8,10 @@ use matrix_sdk::{
         OwnedRoomId, OwnedRoomOrAliasId, OwnedUserId, RoomId, UserId,
         events::{
             StateEventType,
-            room::power_levels::{RoomPowerLevels, UserPowerLevel},
+            room::{
+                member::MembershipState,
+                power_levels::{RoomPowerLevels, UserPowerLevel},
+            },
         },
     },
 };
@@ -84,6 +87,43 @@ impl VirtualUser {
         })
         .await?;
         Ok(room)
+    }
+
+    /// An encrypted room that only this user and `other` are in, or `other` is invited to; made where there is none.
+    ///
+    /// # Errors
+    /// As the homeserver says.
+    pub async fn room_with(&self, other: &UserId) -> Result<OwnedRoomId, MatrixError> {
+        for room in self.0.client.joined_rooms() {
+            if room.active_members_count() == 2
+                && room.encryption_state().is_encrypted()
+                && room.get_member_no_sync(other).await.ok().flatten().is_some_and(|member| {
+                    matches!(member.membership(), MembershipState::Join | MembershipState::Invite)
+                })
+            {
+                return Ok(room.room_id().to_owned());
+            }
+        }
+        let new = NewRoom { invite: vec![other.to_owned()], direct: true, ..NewRoom::default() };
+        self.create_room(&new).await
+    }
+
+    /// Whether only two are in the room or invited to it.
+    #[must_use]
+    pub fn is_of_two(&self, room: &RoomId) -> bool {
+        self.0.client.get_room(room).is_some_and(|room| room.active_members_count() == 2)
+    }
+
+    /// Encrypts a file, puts it into the homeserver's media store and gives what an event's `file` holds then
+    /// (client-server API, "sending encrypted attachments").
+    ///
+    /// # Errors
+    /// As the homeserver says.
+    pub async fn upload_encrypted(&self, bytes: Vec<u8>) -> Result<Value, MatrixError> {
+        let mut reader = std::io::Cursor::new(bytes);
+        let file = self.0.client.upload_encrypted_file(&mut reader).await;
+        let file = file.map_err(|e| MatrixError::sdk("upload a file", e))?;
+        serde_json::to_value(file).map_err(|e| MatrixError::local("upload a file", e))
     }
 
     /// The room that an id or alias names.

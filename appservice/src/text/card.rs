@@ -1,5 +1,6 @@
 //! The card: the one message of a call in the timeline, kept true by edits.
 
+use payments::Msat;
 use serde_json::Value;
 
 use super::{Doc, Zone, duration, notice, problem, why};
@@ -14,8 +15,8 @@ pub struct CardContext<'a> {
     pub trunk: Option<&'a str>,
     /// Whether notes stand in the thread.
     pub notes_posted: bool,
-    /// What the call cost, in satoshi.
-    pub cost_sat: Option<u64>,
+    /// What the call cost.
+    pub cost: Option<Msat>,
     /// Other machines that see what is said.
     pub seen_by: &'a [&'a str],
 }
@@ -76,8 +77,8 @@ fn facts(view: &CardView, context: &CardContext<'_>) -> Vec<String> {
     if let (Some(_), Some(mos), true) = (view.ended, view.mos_tenths, answered) {
         facts.push(format!("sound {} (MOS {}.{})", quality(mos), mos / 10, mos % 10));
     }
-    if let Some(cost) = context.cost_sat {
-        facts.push(format!("cost {cost} sat"));
+    if let Some(cost) = context.cost {
+        facts.push(format!("cost {cost}"));
     }
     if context.notes_posted {
         facts.push("notes in the thread".into());

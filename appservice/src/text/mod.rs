@@ -10,6 +10,7 @@ mod card;
 mod content;
 mod doc;
 mod notes;
+mod pay;
 mod reasons;
 mod time;
 mod todos;
@@ -26,6 +27,10 @@ pub use card::{CardContext, card};
 pub use content::{MARK_CLOSE, MARK_OPEN, edit, notice, permalink, text};
 pub use doc::{Doc, clean, escape};
 pub use notes::{NotesPaper, NotesParty, day_seen_from, notes, words_of_notes};
+pub use pay::{
+    address, credit_left, credited, declined, frozen, invoice, money, news, node, payout, plan, rates, refused, report,
+    standing, statement, voucher,
+};
 pub use reasons::{problem, why};
 pub use time::{Zone, duration};
 pub use todos::{TodoLine, reminder, ticked, todos};

@@ -47,6 +47,8 @@ pub struct NotesPaper<'a> {
     pub recogniser: &'a str,
     /// Other machines that saw the words.
     pub seen_by: &'a [&'a str],
+    /// What the call cost, in words.
+    pub cost: Option<&'a str>,
     /// The room, for links.
     pub room: &'a RoomId,
     /// Servers that know the room, for links.
@@ -137,6 +139,9 @@ fn foot(paper: &NotesPaper<'_>) -> Doc {
         hosts => format!("words seen by {}", and(hosts)),
     };
     line.italic(&format!("Written by: {}, {}; {place}.", paper.notes.written_by, paper.recogniser)).say(" ");
+    if let Some(cost) = paper.cost {
+        line.italic(&format!("The call cost {cost}.")).say(" ");
+    }
     let fixable = paper.notes.actions.iter().map(|a| a.id).chain(paper.notes.decisions.iter().map(|d| d.id));
     if let Some(id) = fixable.into_iter().find(|id| id.0 > 0) {
         line.code(&format!("!notes fix {} …", id.0)).say(" · ");

@@ -17,6 +17,7 @@ pub fn why(outcome: &CallOutcome) -> Option<String> {
         CallOutcome::Busy => "line busy".into(),
         CallOutcome::NoCommonCodec => "the phone and Roomtone have no way of sending sound in common".into(),
         CallOutcome::Overloaded => "too many calls at once".into(),
+        CallOutcome::Refused { status: crate::desk::PAYMENT_REQUIRED } => "the credit was used up".into(),
         CallOutcome::Refused { status } => format!("refused ({status})"),
         CallOutcome::NoAck => "the phone took the answer but never confirmed it".into(),
         CallOutcome::MediaTimeout => "no more sound came from the phone".into(),
@@ -52,5 +53,13 @@ pub fn problem(problem: &AttendProblem) -> (String, &'static str) {
         AttendProblem::NoRecogniser => {
             ("there is no speech recogniser on this server".into(), "The operator can run `roomtone models fetch`.")
         }
+        AttendProblem::QuotaGone => (
+            "as much was written down this month as the plan of this room allows".into(),
+            "`!pay plan` says what there is; with a new month it goes on.",
+        ),
+        AttendProblem::Payments => (
+            "the payments service does not say what the plan of this room allows".into(),
+            "I will try again with the next call; the operator's log has more.",
+        ),
     }
 }

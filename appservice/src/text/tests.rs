@@ -7,6 +7,7 @@ use bridge::sip::CallOutcome;
 use bridge::time::UnixMillis;
 use matrix_sdk::ruma::{event_id, owned_event_id, owned_user_id, room_id};
 use models::notes::{Action, Cited, Due, NextMeeting, Notes};
+use payments::Msat;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -55,7 +56,7 @@ fn view(state: PhoneState) -> CardView {
 fn plain(view: &CardView) -> String {
     body(&card(
         view,
-        &CardContext { zone: &berlin(), trunk: Some("office"), notes_posted: false, cost_sat: None, seen_by: &[] },
+        &CardContext { zone: &berlin(), trunk: Some("office"), notes_posted: false, cost: None, seen_by: &[] },
     ))
 }
 
@@ -71,7 +72,7 @@ fn ended(answered: bool, outcome: CallOutcome) -> PhoneState {
 fn a_ringing_card_to_the_letter() {
     let content = card(
         &view(PhoneState::Ringing),
-        &CardContext { zone: &berlin(), trunk: Some("office"), notes_posted: false, cost_sat: None, seen_by: &[] },
+        &CardContext { zone: &berlin(), trunk: Some("office"), notes_posted: false, cost: None, seen_by: &[] },
     );
     assert_eq!(
         content,
@@ -112,8 +113,13 @@ fn an_ended_card_says_how_long_and_how_good() {
         mos_tenths: Some(42),
         ..view(ended(true, CallOutcome::CallerHungUp))
     };
-    let context =
-        CardContext { zone: &berlin(), trunk: Some("office"), notes_posted: true, cost_sat: Some(412), seen_by: &[] };
+    let context = CardContext {
+        zone: &berlin(),
+        trunk: Some("office"),
+        notes_posted: true,
+        cost: Msat::from_sat(412),
+        seen_by: &[],
+    };
     assert_eq!(
         body(&card(&over, &context)),
         "Call with +442079460123 (Ada Lovelace) · 14:08–14:31 (23 min) · Bob, Carol, phone · sound good (MOS 4.2) · cost 412 sat · \
@@ -238,6 +244,7 @@ fn paper_of(notes_of: &Notes, seen_by: &[&str]) -> Value {
         interrupted: false,
         recogniser: "whisper base.en",
         seen_by,
+        cost: None,
         room: room_id!("!room:hs"),
         via: &["hs".into()],
         link: &link,
@@ -383,7 +390,7 @@ fn words_that_leave_the_server_are_told_wherever_people_agree() {
         notes: NotesView::On,
         ..view(PhoneState::Up)
     };
-    let context = CardContext { zone: &berlin(), trunk: None, notes_posted: false, cost_sat: None, seen_by: &hosts };
+    let context = CardContext { zone: &berlin(), trunk: None, notes_posted: false, cost: None, seen_by: &hosts };
     assert!(
         body(&card(&live, &context)).contains("What is heard is also seen by asr.example and llm.example. React ✅")
     );

@@ -157,6 +157,24 @@ pub async fn records(database: &Database, wanted: &Wanted) -> Result<Vec<Written
     rows.into_iter().map(Row::read).collect()
 }
 
+/// The latest calls of an account, the newest first, each as it was charged in the end.
+///
+/// # Errors
+/// What the database says, or a record that nobody can read.
+pub async fn latest(database: &Database, account: AccountId, limit: u32) -> Result<Vec<Cdr>, CdrError> {
+    let account = account.bytes();
+    let rows: Vec<Row> = ask!(database, pool => sqlx::query_as(
+            "SELECT seq, body FROM cdrs WHERE account = $1 AND leg = 'customer' AND NOT EXISTS (
+                 SELECT 1 FROM cdrs AS later WHERE later.call = cdrs.call AND later.leg = cdrs.leg
+                     AND later.revision > cdrs.revision)
+             ORDER BY ended DESC, seq DESC LIMIT $2",
+        )
+        .bind(&account[..])
+        .bind(i64::from(limit))
+        .fetch_all(pool))?;
+    rows.into_iter().map(|row| row.read().map(|written| written.cdr)).collect()
+}
+
 /// All revisions of a leg's record, the first first; empty: there is no such leg.
 ///
 /// # Errors

@@ -23,7 +23,8 @@ mod snapshot;
 
 pub use prepaid::{CallCharging, Prepaid, Reserving, Tariffs};
 pub use quota::{Quota, QuotaError};
-pub use seam::{Answer, CallTerms, Declined, Ended, Input, Length, Now, Output, Request};
+pub use seam::{Answer, CallTerms, Declined, Ended, Input, Length, Means, Now, Output, Request};
+pub(crate) use service::FarEnd;
 pub use service::{CallCredit, Happened, Service, StartError};
 pub use session::{ANSWER_WITHIN, CreditSession};
 pub use snapshot::{Carried, Held, Snapshot};

@@ -45,6 +45,18 @@ impl Quota {
             _ => Ok(Self { time, ahead, ringing }),
         }
     }
+
+    /// How long before its end it is refilled.
+    #[must_use]
+    pub const fn ahead(&self) -> Duration {
+        self.ahead
+    }
+
+    /// How long a phone may ring on it.
+    #[must_use]
+    pub const fn ringing(&self) -> Duration {
+        self.ringing
+    }
 }
 
 impl Default for Quota {

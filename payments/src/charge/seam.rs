@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
+
 use super::snapshot::Snapshot;
 use crate::cdr::{About, Ending};
 use crate::guard::Guarded;
@@ -45,7 +47,8 @@ pub enum Answer {
 }
 
 /// How long a call was.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Length {
     /// Nobody answered it.
     Unanswered,
@@ -56,7 +59,7 @@ pub enum Length {
 }
 
 /// The end of a call.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ended {
     /// What is charged for; never more than is paid for.
     pub length: Length,
@@ -107,6 +110,39 @@ pub enum Declined {
     /// The fraud guard is against it.
     #[error(transparent)]
     Guarded(#[from] Guarded),
+    /// The module is another process, and this is what it said.
+    #[error("{text}")]
+    Elsewhere {
+        /// What it means.
+        means: Means,
+        /// In its words.
+        text: String,
+    },
+}
+
+/// What it means for who calls that a call is not paid for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Means {
+    /// A top-up would help.
+    NoMoney,
+    /// The operator does not let such calls go.
+    NotAllowed,
+    /// Something is wrong on our side.
+    Failed,
+}
+
+impl Declined {
+    /// What it means.
+    #[must_use]
+    pub const fn means(&self) -> Means {
+        match self {
+            Self::NotEnough => Means::NoMoney,
+            Self::Frozen | Self::Guarded(_) | Self::Number(_) => Means::NotAllowed,
+            Self::NoAccount | Self::Ledger | Self::Again | Self::NoRate(_) | Self::NoRoute(_) => Means::Failed,
+            Self::Elsewhere { means, .. } => *means,
+        }
+    }
 }
 
 /// Linked transfers for the ledger. Answer with [`Input::Told`].

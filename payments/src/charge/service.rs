@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -30,7 +31,8 @@ const RECORDS: usize = 1024;
 const PAGE: u32 = 1_000;
 
 /// What a call is told while it runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Happened {
     /// What can be afforded ends in so much time.
     Warn(Duration),
@@ -49,7 +51,35 @@ pub struct CallCredit {
     closed: oneshot::Receiver<Msat>,
 }
 
+/// What a [`CallCredit`] is the desk's end of.
+pub(crate) struct FarEnd {
+    /// What the desk says. Its end: the desk has let go of the call.
+    pub(crate) inputs: mpsc::Receiver<Input>,
+    /// What it is told.
+    pub(crate) tell: mpsc::Sender<Happened>,
+    /// What was taken so far.
+    pub(crate) charges: watch::Sender<Msat>,
+    /// All is settled.
+    pub(crate) close: oneshot::Sender<Msat>,
+}
+
 impl CallCredit {
+    /// Both ends of what connects a call with its credit control.
+    pub(crate) fn connected() -> (Self, FarEnd) {
+        let (desk, inputs) = mpsc::channel(WAITING);
+        let (tell, happened) = mpsc::channel(WAITING);
+        let (charges, charged) = watch::channel(Msat::ZERO);
+        let (close, closed) = oneshot::channel();
+        (Self { inputs: desk, happened, charged, closed }, FarEnd { inputs, tell, charges, close })
+    }
+
+    /// Both ends for a desk elsewhere: what the call is told while it runs and what was taken, in the order in which it comes.
+    pub(crate) fn apart(
+        self,
+    ) -> (mpsc::Sender<Input>, mpsc::Receiver<Happened>, watch::Receiver<Msat>, oneshot::Receiver<Msat>) {
+        (self.inputs, self.happened, self.charged, self.closed)
+    }
+
     /// The call was answered: it costs from now on.
     pub async fn answered(&self) {
         // The task is gone only when the call has ended.
@@ -141,17 +171,14 @@ impl Service {
                 return Err(if known.is_ok() { Declined::Again } else { Declined::Ledger });
             }
         }
-        let (inputs, from_desk) = mpsc::channel(WAITING);
-        let (tell, happened) = mpsc::channel(WAITING);
-        let (charges, charged) = watch::channel(Msat::ZERO);
-        let (close, closed) = oneshot::channel();
+        let (credit, FarEnd { inputs, tell, charges, close }) = CallCredit::connected();
         let (start, started) = oneshot::channel();
         let machine = CreditSession::begin(self.read(), name, terms, self.quota);
         let desk = Desk { start: Some(start), tell, charges, close: Some(close), over: Some(over) };
         let call = Call { service: self.clone(), machine, asked: JoinSet::new(), desk };
-        self.calls.spawn(call.run(from_desk, self.topped_up.subscribe()));
+        self.calls.spawn(call.run(inputs, self.topped_up.subscribe()));
         started.await.unwrap_or(Err(Declined::Ledger))?;
-        Ok(CallCredit { inputs, happened, charged, closed })
+        Ok(credit)
     }
 
     /// Whether a call of this name is under way, or has its record.
@@ -163,6 +190,12 @@ impl Service {
     /// Money came in on some account: calls that could not be extended ask again at once.
     pub fn topped_up(&self) {
         self.topped_up.send_replace(());
+    }
+
+    /// Told each time that money came in.
+    #[must_use]
+    pub fn watch_top_ups(&self) -> watch::Receiver<()> {
+        self.topped_up.subscribe()
     }
 
     /// Waits until all calls are settled and their records written: they must have been told that they ended. Takes no new work.

@@ -8,14 +8,14 @@ use serde::Deserialize;
 use super::{Chain, PayoutRules, TopUpRules};
 use crate::Msat;
 
-/// The section `lightning` of the configuration. Amounts in millisatoshi.
+/// The section `payments.lightning` of the configuration. Amounts are a number of sat, or words with a unit.
 ///
 /// ```
 /// let text = r#"{
 ///     "chain": "bitcoin",
 ///     "node": { "backend": "lnd", "url": "https://127.0.0.1:8080",
 ///               "certificate_file": "/etc/roomtone/lnd.cert", "macaroon_file": "/etc/roomtone/lnd.macaroon" },
-///     "payouts": { "approval_from": 100000000 }
+///     "payouts": { "approval_from": 100000 }
 /// }"#;
 /// let config: payments::lightning::Config = serde_json::from_str(text).unwrap();
 /// config.check().unwrap();
@@ -34,7 +34,7 @@ pub struct Config {
     #[serde(default)]
     pub payouts: PayoutConfig,
     /// What may be missing in the node before payouts are stopped.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::attach::config::amount")]
     pub tolerance: Msat,
 }
 
@@ -123,8 +123,10 @@ pub struct LndConfig {
 #[serde(default, deny_unknown_fields)]
 pub struct TopUpConfig {
     /// The least at a time.
+    #[serde(deserialize_with = "crate::attach::config::amount")]
     pub least: Msat,
     /// The most at a time.
+    #[serde(deserialize_with = "crate::attach::config::amount")]
     pub most: Msat,
     /// How long an invoice can be paid, in seconds.
     pub expiry: u32,
@@ -153,16 +155,21 @@ impl TopUpConfig {
 #[serde(default, deny_unknown_fields)]
 pub struct PayoutConfig {
     /// The most at a time.
+    #[serde(deserialize_with = "crate::attach::config::amount")]
     pub most: Msat,
     /// The most of an account in 24 hours.
+    #[serde(deserialize_with = "crate::attach::config::amount")]
     pub daily_of_account: Msat,
     /// The most of all together in 24 hours.
+    #[serde(deserialize_with = "crate::attach::config::amount")]
     pub daily: Msat,
     /// From this amount on somebody has to approve it.
+    #[serde(deserialize_with = "crate::attach::config::amount")]
     pub approval_from: Msat,
     /// The most that the way may cost, in millionths of the amount.
     pub fee_ppm: u32,
     /// And this besides.
+    #[serde(deserialize_with = "crate::attach::config::amount")]
     pub fee_base: Msat,
 }
 

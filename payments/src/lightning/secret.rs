@@ -67,6 +67,7 @@ pub(super) fn read(key: &'static str, path: &Path) -> Result<Zeroizing<Vec<u8>>,
 }
 
 /// One line of words.
+#[cfg(any(feature = "ldk", test))]
 pub(super) fn read_line(key: &'static str, path: &Path) -> Result<Zeroizing<String>, SecretError> {
     let bytes = read(key, path)?;
     let line = std::str::from_utf8(bytes.trim_ascii()).ok().filter(|line| !line.is_empty() && !line.contains('\n'));

@@ -137,10 +137,25 @@ impl Rounding {
 }
 
 /// What one bitcoin costs: `mantissa` × 10^`exponent` of a currency. Ordered by what that is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct BitcoinPrice {
     mantissa: u64,
     exponent: i8,
+}
+
+impl TryFrom<String> for BitcoinPrice {
+    type Error = PriceError;
+
+    fn try_from(text: String) -> Result<Self, PriceError> {
+        Self::read(&text)
+    }
+}
+
+impl From<BitcoinPrice> for String {
+    fn from(price: BitcoinPrice) -> Self {
+        price.to_string()
+    }
 }
 
 impl Ord for BitcoinPrice {

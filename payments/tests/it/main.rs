@@ -10,6 +10,7 @@ macro_rules! on_both {
     };
 }
 
+mod attach;
 mod bench;
 mod book;
 mod cdr;

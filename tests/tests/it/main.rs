@@ -9,6 +9,7 @@ mod call;
 mod crash;
 mod faults;
 mod grants;
+mod pay;
 mod secrecy;
 mod tones;
 mod voices;
@@ -39,6 +40,7 @@ const SCENARIOS: &[(&str, Run)] = scenarios![
     words::spoken_words_become_captions_and_notes_that_can_be_found,
     words::notes_are_written_of_a_call_without_a_phone,
     voices::two_people_on_one_phone_are_told_apart_each_in_their_language,
+    pay::a_call_is_warned_goes_on_with_new_money_and_is_charged_to_the_millisatoshi,
     grants::of_those_who_have_not_granted_no_word_is_written_anywhere,
     secrecy::only_who_has_the_keys_hears_and_who_left_hears_no_more,
     faults::unknown_numbers_and_strange_codecs_are_refused_by_the_right_status,

@@ -6,6 +6,7 @@ use bridge::{
     ids::{E164, LegId},
     livekit::{Admitted, ParticipantIdentity},
     phone::{Over, PhoneLeg, Prompt as Sounded},
+    sip::CallOutcome,
     time::{Now, UnixMillis},
 };
 use matrix_sdk::ruma::OwnedUserId;
@@ -41,9 +42,13 @@ impl CallTask {
             }
             Output::SipRing(leg) => self.house.sip.ring(leg).await?,
             Output::SipAnswer(leg) => self.answer(leg).await,
-            Output::SipReject(leg, outcome) => self.house.sip.reject(leg, outcome).await?,
+            Output::SipReject(leg, outcome) => {
+                self.leg_ended(leg, &outcome);
+                self.house.sip.reject(leg, outcome).await?;
+            }
             Output::SipHangUp(leg) => {
                 self.stop_phone(leg).await;
+                self.leg_ended(leg, &CallOutcome::Completed);
                 self.house.sip.hang_up(leg).await?;
             }
             Output::Prompt(leg, prompt) => {
@@ -65,7 +70,14 @@ impl CallTask {
                 self.house.archive.record_grant(self.id, party.as_str(), granted, how, UnixMillis::now()).await?;
                 tracing::info!(party = %party, granted, "grant");
             }
-            Output::Card => self.paper.card(&self.house, &self.desk.card()).await?,
+            Output::Card => {
+                let card = self.desk.card();
+                if card.ended.is_some() {
+                    self.settled().await;
+                }
+                self.paper.card(&self.house, &card, self.cost).await?;
+            }
+            Output::Credit(left) => self.paper.credit(&self.house, left).await?,
             Output::Caption(caption) => {
                 let turn = match caption {
                     CaptionOutput::Retract(turn) => return self.paper.retract(&self.house, turn.number).await,
@@ -92,6 +104,8 @@ impl CallTask {
             Output::Finish => {
                 self.live.send_replace(false);
                 self.over = true;
+                self.settled().await;
+                self.note_cost().await?;
                 let taking = self.taking.take();
                 finish::finish(&self.house.notary, self.id, UnixMillis::now(), CallState::Ended, taking).await?;
             }
@@ -106,8 +120,12 @@ impl CallTask {
                 (Entrant::Ghost { number: incoming.caller, name: incoming.caller_name }, true, Admitted::All)
             }
             Attendee::Scribe => {
-                if self.house.hearing.is_none() {
-                    let _ = self.told.0.send((who, Told::NotIn(AttendProblem::NoRecogniser))).await;
+                let problem = match self.house.hearing {
+                    None => Some(AttendProblem::NoRecogniser),
+                    Some(_) => self.quota_problem().await,
+                };
+                if let Some(problem) = problem {
+                    let _ = self.told.0.send((who, Told::NotIn(problem))).await;
                     return;
                 }
                 (Entrant::Bot, false, self.granted_identities())
@@ -173,6 +191,9 @@ impl CallTask {
         if let Some(state) = self.legs.get_mut(&leg) {
             state.attendance.command(Command::Sink(Sink::Phone(phone.clone()))).await;
             state.phone = Some(phone);
+        }
+        if let Some(meter) = self.meters.get_mut(&leg) {
+            meter.answered();
         }
         self.desk.handle(Now::read(), Input::PhoneUp(leg));
     }

@@ -9,11 +9,13 @@ use bridge::{
     time::UnixMillis,
 };
 use models::{Utterance, notes::SaidUtterance};
+use payments::charge::CallCredit;
 
 use super::{
     super::{
         attendance::{Command, Told},
         finish,
+        meter::Meter,
         names::Names,
         scribe::{EarPlan, Heard},
         withdraw,
@@ -30,9 +32,10 @@ use crate::{
 impl CallTask {
     pub(super) async fn switchboard(&mut self, what: ToCall) {
         match what {
-            ToCall::Phone(incoming, paid_seconds) => self.phone_rings(incoming, paid_seconds).await,
+            ToCall::Phone(incoming, credit) => self.phone_rings(incoming, credit).await,
             ToCall::PhoneEnded(leg, outcome) => {
                 self.stop_phone(leg).await;
+                self.leg_ended(leg, &outcome);
                 self.tell(Input::PhoneEnded(leg, outcome)).await;
             }
             ToCall::PhoneMoved(leg, remote, remote_rtcp, held) => {
@@ -97,7 +100,7 @@ impl CallTask {
         self.tell(if agreed { Input::Agree(party) } else { Input::Withdraw(party) }).await;
     }
 
-    pub(super) async fn phone_rings(&mut self, incoming: IncomingCall, paid_seconds: Option<u64>) {
+    pub(super) async fn phone_rings(&mut self, incoming: IncomingCall, credit: Option<CallCredit>) {
         let leg = incoming.leg;
         let ghost = self.house.matrix.ghost_id(incoming.caller.as_ref());
         let party = PartyId::new(ghost.as_str());
@@ -107,13 +110,12 @@ impl CallTask {
         }
         let label = phone_label(incoming.caller.as_ref(), incoming.caller_name.as_deref());
         self.remember_party(ghost.as_str(), PartyKind::Phone, &label, incoming.caller.clone()).await;
-        let input = Input::PhoneRings {
-            leg,
-            party,
-            number: incoming.caller.clone(),
-            name: incoming.caller_name.clone(),
-            paid_seconds,
-        };
+        let input =
+            Input::PhoneRings { leg, party, number: incoming.caller.clone(), name: incoming.caller_name.clone() };
+        if let Some(credit) = credit {
+            let meter = Meter::start(leg, credit, &mut self.tasks, self.metered.0.clone());
+            self.meters.insert(leg, meter);
+        }
         self.waiting.insert(leg, incoming);
         self.tell(input).await;
     }
@@ -169,6 +171,7 @@ impl CallTask {
                 tracing::warn!(%leg, "the phone sends no sound any more");
                 let _ = self.house.sip.hang_up(leg).await;
                 self.stop_phone(leg).await;
+                self.leg_ended(leg, &CallOutcome::MediaTimeout);
                 self.tell(Input::PhoneEnded(leg, CallOutcome::MediaTimeout)).await;
             }
             PhoneEvent::PromptsOver => {}
@@ -217,6 +220,7 @@ impl CallTask {
         let text = said.text.to_string();
         self.tell(Input::Utterance { id: id.0, party: party.clone(), voice, start, end, text }).await;
         self.house.metrics.caption_after(UnixMillis::now().since(end));
+        self.was_written_down(end.since(start)).await;
         if let Some(taking) = &self.taking {
             taking.add(SaidUtterance {
                 id: u64::try_from(id.0).unwrap_or_default(),

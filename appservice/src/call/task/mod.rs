@@ -11,6 +11,7 @@ use bridge::{
     time::Now,
 };
 use matrix_sdk::ruma::{OwnedEventId, OwnedRoomId, OwnedUserId};
+use payments::{Msat, charge::CallCredit};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
@@ -22,6 +23,7 @@ use super::{
     House,
     attendance::{Attendance, Told},
     finish,
+    meter::{Meter, Metered},
     paper::Paper,
     scribe::{EarPlan, Heard, Scribe},
     taking::Taking,
@@ -35,6 +37,9 @@ use crate::{
 
 mod act;
 mod happens;
+mod paid;
+
+use paid::Quota;
 
 /// Inputs of one call: signalling, no media. Who is ahead waits.
 const INBOX: usize = 128;
@@ -45,8 +50,8 @@ type Channel<T> = (mpsc::Sender<T>, mpsc::Receiver<T>);
 /// What the switchboard tells a call.
 #[derive(Debug)]
 pub(crate) enum ToCall {
-    /// A phone rings one of the room's numbers.
-    Phone(IncomingCall, Option<u64>),
+    /// A phone rings one of the room's numbers, and what pays for it, where somebody has to.
+    Phone(IncomingCall, Option<CallCredit>),
     /// A phone's leg has ended.
     PhoneEnded(LegId, CallOutcome),
     /// A phone moved its media, or is on hold now or no longer.
@@ -150,10 +155,16 @@ pub(crate) struct CallTask {
     parties: Vec<PartyRecord>,
     voices: Vec<VoiceName>,
     taking: Option<Taking>,
+    /// What pays for the legs.
+    meters: HashMap<LegId, Meter>,
+    /// What those cost that are over; `None`: nothing was charged for.
+    cost: Option<Msat>,
+    quota: Quota,
     tasks: JoinSet<()>,
     told: Channel<(Attendee, Told)>,
     phones: Channel<(LegId, PhoneEvent)>,
     heard: Channel<Heard>,
+    metered: Channel<(LegId, Metered)>,
     live: watch::Sender<bool>,
     over: bool,
 }
@@ -199,6 +210,10 @@ impl CallTask {
             told: mpsc::channel(INBOX),
             phones: mpsc::channel(INBOX),
             heard: mpsc::channel(INBOX),
+            metered: mpsc::channel(INBOX),
+            meters: HashMap::new(),
+            cost: None,
+            quota: Quota::default(),
             live,
             over: false,
         };
@@ -231,6 +246,7 @@ impl CallTask {
                 Some((who, told)) = self.told.1.recv() => self.attendance(who, told).await,
                 Some((leg, event)) = self.phones.1.recv() => self.phone(leg, event).await,
                 Some(heard) = self.heard.1.recv() => self.heard(heard).await,
+                Some((leg, metered)) = self.metered.1.recv() => self.metered(leg, metered).await,
                 changed = self.roster.changed() => if changed.is_ok() { self.hear_granted().await },
                 Some(done) = self.tasks.join_next(), if !self.tasks.is_empty() => if let Err(error) = done && error.is_panic() {
                     // The error would quote the panic's message, and that what was said; where it was is in the log.

@@ -16,7 +16,9 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 use self::batch::{Answer, Wish};
-use super::{Account, AccountId, AccountKind, Applied, Note, Record, Refusal, Reservation, Sums, Transfer, TransferId};
+use super::{
+    Account, AccountId, AccountKind, Applied, Note, Purpose, Record, Refusal, Reservation, Sums, Transfer, TransferId,
+};
 use crate::UnixMillis;
 use crate::database::{Database, OpenError, tell};
 pub use rows::Impossible;
@@ -31,6 +33,10 @@ const TRIES: u32 = 10;
 const COMMIT: Duration = Duration::from_secs(30);
 /// Reservations that are expired at a time.
 const EXPIRED_AT_ONCE: u32 = 500;
+/// A transfer is on the disk so soon after it was given its number and its time.
+const SLOW_MS: u64 = 60_000;
+/// Not more transfers than that are numbered in that time and not on the disk.
+const OVERLAP: i64 = 10_000;
 
 /// Why the database did not do it.
 #[derive(Debug, thiserror::Error)]
@@ -319,6 +325,24 @@ impl Ledger {
     /// What the database says.
     pub async fn latest(&self, account: AccountId, limit: u32) -> Result<Vec<Record>, StoreError> {
         reads::latest(&self.database, account, limit).await
+    }
+
+    /// Money that was moved at once for a purpose, in the order of its numbers, behind the number `after`. What another process
+    /// was slow to commit may come behind a higher number: so what is not older than a minute may come twice.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn posted(&self, purpose: Purpose, after: i64, limit: u32) -> Result<Vec<(i64, Record)>, StoreError> {
+        let since = UnixMillis(self.now().0.saturating_sub(SLOW_MS));
+        reads::posted(&self.database, purpose, after, OVERLAP, since, limit).await
+    }
+
+    /// The number of the last transfer; 0: there is none.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn last_number(&self) -> Result<i64, StoreError> {
+        reads::last_number(&self.database).await
     }
 
     /// All accounts, by id.

@@ -4,7 +4,7 @@ use super::rows::{AccountRow, ReservationRow, SumsRow, TransferRow, stored_time}
 use super::{Period, StoreError};
 use crate::UnixMillis;
 use crate::database::{Database, ask};
-use crate::ledger::{Account, AccountId, Note, Record, Reservation, Sums, TransferId};
+use crate::ledger::{Account, AccountId, Note, Purpose, Record, Reservation, Sums, TransferId};
 
 pub(super) async fn account(database: &Database, account: AccountId) -> Result<Option<Account>, StoreError> {
     let id = account.bytes();
@@ -111,6 +111,42 @@ pub(super) async fn latest(database: &Database, account: AccountId, limit: u32) 
         .bind(i64::from(limit))
         .fetch_all(pool))?;
     Ok(rows.iter().map(TransferRow::read).collect::<Result<_, _>>()?)
+}
+
+#[derive(Debug, sqlx::FromRow)]
+struct NumberedRow {
+    seq: i64,
+    #[sqlx(flatten)]
+    row: TransferRow,
+}
+
+/// Who commits later may have the lower number: what is behind `after` by less than `overlap` and not older than `since` comes
+/// once more.
+pub(super) async fn posted(
+    database: &Database,
+    purpose: Purpose,
+    after: i64,
+    overlap: i64,
+    since: UnixMillis,
+    limit: u32,
+) -> Result<Vec<(i64, Record)>, StoreError> {
+    let rows: Vec<NumberedRow> = ask!(database, pool => sqlx::query_as(
+            "SELECT * FROM transfers WHERE seq > $1 AND (seq > $2 OR at >= $3) AND movement = 1 AND purpose = $4
+                 AND refusal IS NULL ORDER BY seq LIMIT $5",
+        )
+        .bind(after.saturating_sub(overlap))
+        .bind(after)
+        .bind(stored_time(since))
+        .bind(i64::from(purpose.number()))
+        .bind(i64::from(limit))
+        .fetch_all(pool))?;
+    Ok(rows.into_iter().map(|r| r.row.read().map(|record| (r.seq, record))).collect::<Result<_, _>>()?)
+}
+
+pub(super) async fn last_number(database: &Database) -> Result<i64, StoreError> {
+    let last: Option<i64> =
+        ask!(database, pool => sqlx::query_scalar("SELECT MAX(seq) FROM transfers").fetch_one(pool))?;
+    Ok(last.unwrap_or_default())
 }
 
 pub(super) async fn due(database: &Database, at: UnixMillis, limit: u32) -> Result<Vec<TransferId>, StoreError> {
