@@ -124,6 +124,24 @@ pub(crate) async fn both_agree(stage: &Stage, room: &str, phone: &Pjsua, card: &
     .await
 }
 
+/// The bot's next answer to this.
+pub(crate) async fn ask(stage: &Stage, room: &str, command: &str) -> anyhow::Result<String> {
+    let mark = stage.bob.peer.mark();
+    stage.bob.say(room, command, None).await?;
+    let answer = stage
+        .bob
+        .event(mark, &format!("the answer to {command}"), Duration::from_secs(15), |e| {
+            e.room == room
+                && e.sender == bot()
+                && e.kind == "m.room.message"
+                && e.thread().is_none()
+                && e.edits().is_none()
+        })
+        .await?;
+    // Sums have no-break spaces.
+    Ok(answer.body().replace('\u{a0}', " "))
+}
+
 /// Everybody leaves; waits until nobody of Roomtone's is in the room's call.
 pub(crate) async fn nobody_of_ours_in(stage: &Stage, room: &str, limit: Duration) -> anyhow::Result<()> {
     let end = tokio::time::Instant::now() + limit;

@@ -21,28 +21,10 @@ use scenarios::{
 };
 use serde_json::{Value, json};
 
-use crate::call::{card, card_says, nobody_of_ours_in, room, thread};
+use crate::call::{ask, card, card_says, nobody_of_ours_in, room, thread};
 
 /// What a second costs, in sat.
 const A_SECOND: u64 = 10;
-
-/// The bot's next answer to this.
-pub(crate) async fn ask(stage: &Stage, room: &str, command: &str) -> anyhow::Result<String> {
-    let mark = stage.bob.peer.mark();
-    stage.bob.say(room, command, None).await?;
-    let answer = stage
-        .bob
-        .event(mark, &format!("the answer to {command}"), Duration::from_secs(15), |e| {
-            e.room == room
-                && e.sender == bot()
-                && e.kind == "m.room.message"
-                && e.thread().is_none()
-                && e.edits().is_none()
-        })
-        .await?;
-    // Sums have no-break spaces.
-    Ok(answer.body().replace('\u{a0}', " "))
-}
 
 /// Somebody who pays: a chain, and a Lightning node of another make.
 struct Payer {

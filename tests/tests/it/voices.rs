@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use scenarios::{
-    roomtone::bot,
     softphone::Softphone,
     speech::{SharedPhone, word_error_rate},
     stage::{Options, Stage},
@@ -13,24 +12,7 @@ use scenarios::{
 };
 use serde_json::json;
 
-use crate::call::{both_agree, call_with_notes, nobody_of_ours_in, room, the_notes, thread};
-
-/// The bot's next answer to this.
-async fn ask(stage: &Stage, room: &str, command: &str) -> anyhow::Result<String> {
-    let mark = stage.bob.peer.mark();
-    stage.bob.say(room, command, None).await?;
-    let answer = stage
-        .bob
-        .event(mark, &format!("the answer to {command}"), Duration::from_secs(15), |e| {
-            e.room == room
-                && e.sender == bot()
-                && e.kind == "m.room.message"
-                && e.thread().is_none()
-                && e.edits().is_none()
-        })
-        .await?;
-    Ok(answer.body().to_owned())
-}
+use crate::call::{ask, both_agree, call_with_notes, nobody_of_ours_in, room, the_notes, thread};
 
 pub(crate) async fn two_people_on_one_phone_are_told_apart_each_in_their_language(
     _shared: &mut Stage,
