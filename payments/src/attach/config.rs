@@ -281,7 +281,7 @@ mod tests {
                 "payments.rates",
             ),
             (serde_json::json!({ "decks": deck(), "welcome": -5 }), "did not match"),
-            (serde_json::json!({ "decks": deck(), "welcome": "five" }), "is no amount"),
+            (serde_json::json!({ "decks": deck(), "welcome": "five" }), "is no unit of money"),
             (serde_json::json!({ "decks": deck(), "colour": 1 }), "unknown field `colour`"),
         ] {
             let error = settings(json).unwrap_err();
