@@ -131,7 +131,11 @@ impl Talk {
         let mut from = BufReader::new(from);
         match wire::read_soon(&mut from).await? {
             Some(Said::Hello { token }) if wire::is_right((*self.token).as_ref(), &token) => {}
-            Some(_) => return wire::write(&mut to, &Replied::Refused(wrong_token())).await,
+            Some(_) => {
+                // What was asked is read too: a socket that is closed with something unread takes the answer with it.
+                let _ = wire::read_soon::<Said>(&mut from).await;
+                return wire::write(&mut to, &Replied::Refused(wrong_token())).await;
+            }
             None => return Ok(()),
         }
         match wire::read_soon(&mut from).await? {
