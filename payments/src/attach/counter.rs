@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use sha2::{Digest as _, Sha256};
 use tokio::sync::{RwLock, RwLockReadGuard};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -405,13 +406,23 @@ fn wall() -> UnixMillis {
     UnixMillis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
-/// Takes in the files that the configuration names: each change of one is another version.
+/// Who imports what the configuration names.
+const CONFIGURATION: &str = "the configuration";
+
+/// Takes in the files that the configuration names: each change of one is another version. One that has not changed since it was
+/// taken in is left alone, also where somebody has imported a later version: a restart must not bring old prices back.
 async fn import(settings: &Settings, decks: &DeckStore, now: UnixMillis) -> Result<(), OpenError> {
     for file in &settings.decks {
         let path = file.file.clone();
         let bytes = tokio::fs::read(&path).await;
         let bytes = bytes.map_err(|error| OpenError::File { key: "payments.decks", path: path.clone(), error })?;
-        let (name, by) = (file.name.clone(), "the configuration".to_owned());
+        let known = decks.list().await.map_err(|error| LoadError::Deck(error.into()))?;
+        let ours = known.iter().filter(|deck| deck.id.kind == file.kind && *deck.id.name == *file.name);
+        let last = ours.filter(|deck| deck.imported_by == CONFIGURATION).max_by_key(|deck| deck.id.version);
+        if last.is_some_and(|deck| deck.digest == <[u8; 32]>::from(Sha256::digest(&bytes))) {
+            continue;
+        }
+        let (name, by) = (file.name.clone(), CONFIGURATION.to_owned());
         let wanted = Import { kind: file.kind, name, valid_from: None, by, file: bytes };
         if let Imported::New(deck) = decks.import(now, wanted).await.map_err(|error| OpenError::Deck { path, error })? {
             tracing::info!(deck = %deck.id, prefixes = deck.prefixes, "a deck was imported");

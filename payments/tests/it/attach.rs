@@ -10,11 +10,12 @@ use payments::cdr::{Direction, Ending};
 use payments::charge::{CallCharging as _, CallCredit, Declined, Happened, Length, Means, Prepaid};
 use payments::ledger::{AccountKind, Movement, Purpose, Transfer, TransferId};
 use payments::plan::Plan;
+use payments::tariff::{DeckKind, DeckStore, Import};
 use payments::{ChargeRequest, Msat, NoCharge};
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Database, Kind, account, assert_balanced, msat};
+use crate::support::{Database, Kind, account, assert_balanced, msat, now};
 
 on_both! {
     a_room_asks_pays_and_is_told_the_same_in_the_process_and_behind_a_socket
@@ -232,7 +233,15 @@ async fn money_that_comes_in_is_news_once_for_its_room_also_after_a_restart(kind
     assert_eq!(came, std::slice::from_ref(&one));
     let two = house.top_up("two", 1_000).await.to_string();
     house.counter.close().await;
+    // A deck that was imported meanwhile stays in force over a restart, whatever file the configuration names.
+    let decks = DeckStore::new(house.database.ledger().await.database().clone());
+    let file = b"prefix,rate_sat,increments\n44,5,1/1\n".to_vec();
+    let (name, by) = ("retail".to_owned(), "an admin".to_owned());
+    let later = Import { kind: DeckKind::CustomerPrice, name, valid_from: None, by, file };
+    decks.import(now(), later).await.unwrap();
     house.again().await;
+    let Told::Rates(rates) = told(&*house.counter, Ask::Rates { digits: "+44".into() }).await else { panic!() };
+    assert_eq!(rates[0].terms.per_minute, msat(5_000));
     let Told::News { news: came, .. } = told(&*house.counter, news(Some(next))).await else { panic!() };
     let ids: Vec<_> = came.into_iter().map(|news| news.id).collect();
     assert_eq!(ids, [one.id, two], "what is younger than a minute comes again, so that nothing is missed");
