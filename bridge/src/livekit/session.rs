@@ -2,7 +2,9 @@
 //!
 //! * **Single** (`/rtc/v1`): we offer, the server answers. It says how many more receive lines it needs and expects a new
 //!   offer each time, also for none (a free line is there, or a track has gone); str0m makes no offer without a change,
-//!   so a spare line is toggled then. `Answer.mid_to_track_id` names the track behind each line.
+//!   so a spare line is toggled then. A line whose track has gone is inactive from the next answer on; the server gives
+//!   it to the next track, but only if we offer to receive on it again. `Answer.mid_to_track_id` names the track behind
+//!   each line.
 //! * **Pair** (`/rtc`, servers before 1.9.10): we offer on the publisher's connection, the server on the subscriber's,
 //!   where the second part of `a=msid` is the track.
 //!
@@ -78,6 +80,8 @@ pub(super) struct Session {
     subscriber: Option<Peer>,
     tracks: HashMap<(Side, Mid), String>,
     spare: Option<(Mid, Direction)>,
+    /// The lines that we receive on, when single.
+    lines: Vec<Mid>,
     offer_id: u32,
     offered_at: Option<Instant>,
     want_microphone: bool,
@@ -170,6 +174,7 @@ impl Session {
             subscriber,
             tracks: HashMap::new(),
             spare,
+            lines: Vec::new(),
             offer_id: 1,
             offered_at: single.then_some(now),
             want_microphone: false,
@@ -313,15 +318,19 @@ impl Session {
         let microphone = std::mem::take(&mut self.want_microphone);
         let lines = std::mem::take(&mut self.want_lines);
         self.want_offer = false;
-        let toggle = if microphone || lines > 0 { None } else { self.spare.as_mut() };
-        let (mut added, track_id) = (None, self.track_id.clone());
+        let closed = self.closed_lines();
+        let toggle = if microphone || lines > 0 || !closed.is_empty() { None } else { self.spare.as_mut() };
+        let (mut added, mut added_lines, track_id) = (None, Vec::new(), self.track_id.clone());
         let offer = self.publisher.offer(|api| {
             if microphone {
                 let stream = Some("roomtone".to_owned());
                 added = Some(api.add_media(MediaKind::Audio, Direction::SendOnly, stream, Some(track_id), None));
             }
             for _ in 0..lines {
-                api.add_media(MediaKind::Audio, Direction::RecvOnly, None, None, None);
+                added_lines.push(api.add_media(MediaKind::Audio, Direction::RecvOnly, None, None, None));
+            }
+            for mid in closed {
+                api.set_direction(mid, Direction::RecvOnly);
             }
             if let Some((mid, direction)) = toggle {
                 let other = *direction == Direction::Inactive;
@@ -332,10 +341,17 @@ impl Session {
         if let Some(mid) = added {
             self.microphone = Some(mid);
         }
+        self.lines.append(&mut added_lines);
         let Some(sdp) = offer else { return Ok(()) };
         self.offer_id += 1;
         self.offered_at = Some(Instant::now());
         self.request(Request::Offer(session_description("offer", sdp, self.offer_id)))
+    }
+
+    /// The lines that the server had nothing for when it answered last.
+    fn closed_lines(&self) -> Vec<Mid> {
+        let receives = |mid: &Mid| self.publisher.rtc.media(*mid).is_some_and(|m| m.direction().is_receiving());
+        self.lines.iter().copied().filter(|mid| !receives(mid)).collect()
     }
 
     /// Drains both connections, sending what audio waits. Returns when they want to be woken.

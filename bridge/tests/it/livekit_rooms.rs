@@ -46,6 +46,20 @@ async fn three_in_single_and_pair_mode_hear_all_others_and_not_themselves() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_comes_after_others_have_left_is_heard() {
+    let server = Server::start().await;
+    let alice = Party::join(&server.url(), "coming", "alice", ALICE, Encryption::Required).await;
+    alice.told(SfuEvent::Up).await;
+    for (name, hz) in [("bob", BOB), ("carol", CAROL), ("dora", BOB), ("emil", CAROL)] {
+        alice.knows(&[name]);
+        let party = Party::join(&server.url(), "coming", name, hz, Encryption::Required).await;
+        alice.hears(name, hz, &[ALICE]).await;
+        party.participant.leave().await;
+        alice.told(SfuEvent::ParticipantLeft(who(name))).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_wrong_key_is_silence_and_is_told_until_the_right_one_comes() {
     let server = Server::start().await;
     let alice = Party::join(&server.url(), "keys", "alice", ALICE, Encryption::Required).await;
