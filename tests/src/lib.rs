@@ -10,6 +10,7 @@ pub mod audio;
 pub mod bitcoin;
 pub mod eavesdropper;
 pub mod element;
+pub mod heard;
 pub mod livekit;
 pub mod lnd;
 pub mod peer;

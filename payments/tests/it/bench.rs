@@ -69,7 +69,7 @@ async fn pairs_per_second(ledger: &Ledger, callers: usize) -> f64 {
 }
 
 /// Callers at once.
-const CALLERS: [usize; 5] = [1, 8, 64, 512, 2_048];
+const CALLERS: [usize; 6] = [1, 8, 64, 512, 2_048, 4_096];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "measures: cargo xtask bench payments"]

@@ -8,9 +8,8 @@ use std::{
 use anyhow::{Context, bail, ensure};
 use scenarios::{
     audio::Recording,
-    element::{Microphone, RoomEvent},
     roomtone::bot,
-    softphone::{Answer, Pjsua, Softphone},
+    softphone::{Answer, Softphone},
     stage::{Stage, linked_room},
     timeline::{self, CallThread},
 };
@@ -64,64 +63,10 @@ pub(crate) fn holds_tone(what: &str, recording: &Recording, hz: f64, own: f64) -
     Ok(())
 }
 
-/// The event by which the bot shows the room's next call.
-pub(crate) async fn card(stage: &Stage, room: &str) -> anyhow::Result<RoomEvent> {
-    let bot = bot();
-    stage
-        .bob
-        .event(0, "the call's card", Duration::from_secs(20), |e| {
-            e.room == room && e.sender == bot && timeline::is_card(e)
-        })
-        .await
-}
-
-/// Waits until the card says something.
-pub(crate) async fn card_says(
-    stage: &Stage,
-    card: &str,
-    what: &str,
-    fits: impl Fn(&str) -> bool,
-) -> anyhow::Result<()> {
-    let bot = bot();
-    let fits = |e: &RoomEvent| e.sender == bot && (e.id == card || e.edits() == Some(card)) && fits(e.body());
-    stage.bob.event(0, &format!("the card to say {what}"), Duration::from_secs(25), fits).await.map(drop)
-}
-
 /// The room's one call as it stands.
 pub(crate) async fn thread(stage: &Stage, room: &str) -> anyhow::Result<CallThread> {
     let events = stage.bob.room_events(room).await?;
     timeline::calls(&events, &bot()).pop().context("the room shows no call")
-}
-
-/// A call in which Bob and a phone are, notes are on and both have granted. Gives phone and card.
-pub(crate) async fn call_with_notes(
-    stage: &Stage,
-    name: &str,
-    room: &str,
-    uri: &str,
-) -> anyhow::Result<(Pjsua, String)> {
-    let bob = &stage.bob;
-    bob.say(room, "!notes on", None).await?;
-    bob.join_call(room, Microphone::Played).await?;
-    let mut phone = Pjsua::start(&stage.toolbox, stage.dir.path(), name, &["PCMU"]).await?;
-    phone.ring_silently(uri).await?;
-    match phone.answer(Duration::from_secs(30)).await? {
-        Answer::Answered => {}
-        Answer::Refused(code) => bail!("the call was refused with {code}"),
-    }
-    let card = card(stage, room).await?.id;
-    bob.wait_audio(1, Duration::from_secs(20)).await?;
-    Ok((phone, card))
-}
-
-/// Both agree to be heard: Bob by ✅ on the card, the phone by pressing 1. Waits until the card says so.
-pub(crate) async fn both_agree(stage: &Stage, room: &str, phone: &Pjsua, card: &str) -> anyhow::Result<()> {
-    stage.bob.react(room, card, "✅").await?;
-    phone.press("1").await?;
-    card_says(stage, card, "that both are heard", |text| {
-        timeline::is_heard(text, |name| name == "Bob") && timeline::is_heard(text, timeline::is_the_phone)
-    })
-    .await
 }
 
 /// The bot's next answer to this.

@@ -3,9 +3,15 @@
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use scenarios::{roomtone::bot, speech::Conversation, stage::Stage, timeline};
+use scenarios::{
+    heard::{both_agree, call_with_notes},
+    roomtone::bot,
+    speech::Conversation,
+    stage::Stage,
+    timeline,
+};
 
-use crate::call::{both_agree, call_with_notes, nobody_of_ours_in, room, the_notes};
+use crate::call::{nobody_of_ours_in, room, the_notes};
 
 pub(crate) async fn after_a_kill_in_mid_call_there_is_one_set_of_notes_and_nobody_left_in_the_call(
     stage: &mut Stage,

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use anyhow::ensure;
-use scenarios::{softphone::Softphone, speech::Conversation, stage::Stage};
+use scenarios::{heard::call_with_notes, softphone::Softphone, speech::Conversation, stage::Stage};
 
-use crate::call::{call_with_notes, files_with, nobody_of_ours_in, room};
+use crate::call::{files_with, nobody_of_ours_in, room};
 
 pub(crate) async fn of_those_who_have_not_granted_no_word_is_written_anywhere(stage: &mut Stage) -> anyhow::Result<()> {
     let conversation = Conversation::load(&stage.toolbox.speech)?;

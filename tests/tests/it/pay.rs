@@ -11,6 +11,7 @@ use anyhow::{Context as _, bail, ensure};
 use scenarios::{
     bitcoin::{Bitcoin, RPC},
     element::{Microphone, RoomEvent},
+    heard::{card, card_says},
     lnd::Lnd,
     ports,
     roomtone::bot,
@@ -21,7 +22,7 @@ use scenarios::{
 };
 use serde_json::{Value, json};
 
-use crate::call::{ask, card, card_says, nobody_of_ours_in, room, thread};
+use crate::call::{ask, nobody_of_ours_in, room, thread};
 
 /// What a second costs, in sat.
 const A_SECOND: u64 = 10;

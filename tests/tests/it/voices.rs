@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use scenarios::{
+    heard::{both_agree, call_with_notes},
     softphone::Softphone,
     speech::{SharedPhone, word_error_rate},
     stage::{Options, Stage},
@@ -12,7 +13,7 @@ use scenarios::{
 };
 use serde_json::json;
 
-use crate::call::{ask, both_agree, call_with_notes, nobody_of_ours_in, room, the_notes, thread};
+use crate::call::{ask, nobody_of_ours_in, room, the_notes, thread};
 
 pub(crate) async fn two_people_on_one_phone_are_told_apart_each_in_their_language(
     _shared: &mut Stage,

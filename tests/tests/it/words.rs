@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::ensure;
 use scenarios::{
     element::Microphone,
+    heard::{both_agree, call_with_notes, card, card_says},
     roomtone::bot,
     softphone::Softphone,
     speech::{Conversation, Side, word_error_rate},
@@ -12,10 +13,7 @@ use scenarios::{
     timeline,
 };
 
-use crate::call::{
-    all_content_was_encrypted, both_agree, call_with_notes, card, card_says, files_with, nobody_of_ours_in, room,
-    the_notes, thread,
-};
+use crate::call::{all_content_was_encrypted, files_with, nobody_of_ours_in, room, the_notes, thread};
 
 /// The scribe also serves people who are among themselves.
 pub(crate) async fn notes_are_written_of_a_call_without_a_phone(stage: &mut Stage) -> anyhow::Result<()> {

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 use self::batch::{Answer, Wish};
 use super::{
@@ -374,7 +375,9 @@ impl Ledger {
 
 async fn write(database: Database, mut waiting: mpsc::Receiver<Request>, clock: Clock) {
     let mut batch = Vec::with_capacity(IN_ONE_COMMIT);
-    while waiting.recv_many(&mut batch, IN_ONE_COMMIT).await > 0 {
+    let mut pace = Pace::default();
+    while gather(&mut waiting, &mut batch, pace).await {
+        let began = Instant::now();
         let (requests, askers): (Vec<_>, Vec<_>) = batch.drain(..).map(|r: Request| (r.wish, r.answer)).unzip();
         let answers = match commit(&database, &clock, &requests).await {
             Ok(answers) => answers.into_iter().map(told).collect(),
@@ -384,11 +387,37 @@ async fn write(database: Database, mut waiting: mpsc::Receiver<Request>, clock: 
             }
             Err(error) => unsure(error, requests.len()),
         };
+        pace = Pace { requests: requests.len(), took: began.elapsed() };
         for (asker, answer) in askers.into_iter().zip(answers) {
             // Who asked may be gone; the ledger holds what was done.
             let _ = asker.send(answer);
         }
     }
+}
+
+/// The last commit: how many requests it did, and how long it took.
+#[derive(Debug, Clone, Copy, Default)]
+struct Pace {
+    requests: usize,
+    took: Duration,
+}
+
+/// Takes what waits; false when nobody can ask any more. Those whom the last commit answered are asking for their next thing just
+/// now. Who commits the first of them alone lets all others wait for another flush; so as many are waited for as were answered,
+/// for a fraction of what a commit takes, and nobody who asks alone waits at all.
+async fn gather(waiting: &mut mpsc::Receiver<Request>, batch: &mut Vec<Request>, last: Pace) -> bool {
+    if waiting.recv_many(batch, IN_ONE_COMMIT).await == 0 {
+        return false;
+    }
+    let until = Instant::now() + last.took / 8;
+    while batch.len() < last.requests {
+        let more = waiting.recv_many(batch, IN_ONE_COMMIT - batch.len());
+        match tokio::time::timeout_at(until, more).await {
+            Ok(0) | Err(_) => break,
+            Ok(_) => {}
+        }
+    }
+    true
 }
 
 fn unsure(error: StoreError, askers: usize) -> Vec<Result<Applied, LedgerError>> {
@@ -427,4 +456,49 @@ async fn commit(database: &Database, clock: &Clock, requests: &[Wish]) -> Result
 
 fn told(answer: Answer) -> Result<Applied, LedgerError> {
     answer.map_err(|(place, refusal)| LedgerError::Refused { place, refusal })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request() -> Request {
+        Request { wish: Wish { transfers: Vec::new(), note: None }, answer: oneshot::channel().0 }
+    }
+
+    /// How many of three, of whom two ask a little later, are taken together behind such a commit.
+    async fn gathered(requests: usize, took: Duration) -> usize {
+        let (to, mut waiting) = mpsc::channel(8);
+        to.send(request()).await.unwrap();
+        let later = to.clone();
+        tokio::spawn(async move {
+            for _ in 0..2 {
+                tokio::task::yield_now().await;
+                later.send(request()).await.unwrap();
+            }
+        });
+        let mut batch = Vec::new();
+        assert!(gather(&mut waiting, &mut batch, Pace { requests, took }).await);
+        batch.len()
+    }
+
+    #[tokio::test]
+    async fn those_who_were_answered_together_are_waited_for_but_not_for_ever() {
+        assert_eq!(gathered(3, Duration::from_hours(9_000)).await, 3);
+        assert_eq!(gathered(4, Duration::from_millis(80)).await, 3, "the fourth does not come");
+        assert_eq!(gathered(1, Duration::from_hours(9_000)).await, 1, "who asked alone waits for nobody");
+        assert_eq!(gathered(0, Duration::ZERO).await, 1);
+    }
+
+    #[tokio::test]
+    async fn when_nobody_can_ask_any_more_the_rest_is_taken() {
+        let (to, mut waiting) = mpsc::channel(8);
+        to.send(request()).await.unwrap();
+        drop(to);
+        let (mut batch, last) = (Vec::new(), Pace { requests: 5, took: Duration::from_hours(9_000) });
+        assert!(gather(&mut waiting, &mut batch, last).await);
+        assert_eq!(batch.len(), 1);
+        batch.clear();
+        assert!(!gather(&mut waiting, &mut batch, last).await);
+    }
 }
