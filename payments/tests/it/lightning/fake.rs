@@ -358,7 +358,7 @@ pub(crate) fn bolt11(preimage: [u8; 32], msat: Option<u64>, expiry: u64) -> Bolt
         .description("a test".to_owned())
         .payment_hash(sha256::Hash::hash(&preimage))
         .payment_secret(PaymentSecret([7; 32]))
-        .current_timestamp()
+        .duration_since_epoch(std::time::UNIX_EPOCH.elapsed().unwrap())
         .min_final_cltv_expiry_delta(144)
         .expiry_time(Duration::from_secs(expiry));
     let builder = match msat {
