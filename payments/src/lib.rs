@@ -58,6 +58,12 @@ pub struct ChargeRequest {
     pub room: String,
     /// Whether a phone rings the room or the room a phone.
     pub direction: cdr::Direction,
+    /// The leg's SIP Call-ID, for settlements with who carried it; empty: not known.
+    #[serde(default)]
+    pub sip_call_id: String,
+    /// The machine that handed us a call that came in.
+    #[serde(default)]
+    pub source: Option<std::net::IpAddr>,
 }
 
 impl ChargeRequest {

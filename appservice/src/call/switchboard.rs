@@ -249,6 +249,8 @@ impl Switchboard {
             caller: revealed(&incoming.caller),
             room: room.to_string(),
             direction: payments::cdr::Direction::Inbound,
+            sip_call_id: incoming.sip_call_id.clone(),
+            source: Some(incoming.source.ip()),
         };
         tracing::info!(%leg, %room, %call, from = ?incoming.caller, "a phone rings");
         self.legs.insert(leg, room.clone());

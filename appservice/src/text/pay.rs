@@ -5,8 +5,8 @@ use std::time::Duration;
 use payments::{
     Msat,
     attach::{
-        Invoice, News, NodeStanding, Payout, PayoutStep, RateLine, Refused, Report, Standing, StatementLine,
-        Transcription,
+        Invoice, News, NodeStanding, PartnerLine, PartnerWindow, Payout, PayoutStep, RateLine, Refused, Report,
+        Standing, StatementLine, Transcription,
     },
     charge::Means,
     ledger::Purpose,
@@ -300,6 +300,7 @@ pub fn report(report: &Report, quote: Option<&Quote>) -> Value {
     if report.suspense != 0 {
         lines.push(format!("came in and cannot be told whose it is: {}", signed(report.suspense)));
     }
+    lines.extend(report.partners.iter().map(partner));
     lines.push(match &report.payouts_stopped {
         Some(why) => format!("payouts are stopped: {why}"),
         None => "payouts go".to_owned(),
@@ -315,6 +316,28 @@ pub fn report(report: &Report, quote: Option<&Quote>) -> Value {
         .collect();
     doc.bold("The books").list(&items);
     notice(&doc)
+}
+
+/// How things stand with another operator, in a line.
+fn partner(line: &PartnerLine) -> String {
+    let PartnerLine { name, balance, newest, not_paid } = line;
+    let amount = Msat::new(balance.unsigned_abs()).unwrap_or(Msat::MAX);
+    let mut words = match balance.signum() {
+        1 => format!("{name} owes {amount}"),
+        -1 => format!("owed to {name}: {amount}"),
+        _ => format!("nothing is owed to {name}, or by them"),
+    };
+    words.push_str(&match newest {
+        None => "; their first window has not ended".to_owned(),
+        Some(PartnerWindow::Proposed) => "; their statement of the last window is waited for".to_owned(),
+        Some(PartnerWindow::Disputed(calls)) => format!("; the last window is not agreed: {calls} calls differ"),
+        Some(PartnerWindow::Agreed(0)) => "; the last window is agreed".to_owned(),
+        Some(PartnerWindow::Agreed(calls)) => format!("; the last window is agreed but for {calls} calls"),
+    });
+    if let Some(why) = not_paid {
+        words.push_str(&format!("; OUR PAYMENT WAS NOT MADE: {why}"));
+    }
+    words
 }
 
 /// Why something about money was not done.

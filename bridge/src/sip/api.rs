@@ -60,6 +60,8 @@ pub struct IncomingCall {
     pub caller_name: Option<String>,
     /// Where the INVITE came from: the trunk, or the phone itself.
     pub source: SocketAddr,
+    /// Its Call-ID: the same on the other side's records.
+    pub sip_call_id: String,
 }
 
 impl fmt::Debug for IncomingCall {

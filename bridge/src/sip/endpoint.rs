@@ -483,6 +483,7 @@ impl Door {
             caller: address::number(&party.user, bare),
             caller_name: party.name.filter(|n| !n.eq_ignore_ascii_case("anonymous")),
             source,
+            sip_call_id: request.call_id_header().map(|id| id.value().to_owned()).unwrap_or_default(),
         }
     }
 

@@ -340,6 +340,34 @@ pub struct Report {
     pub balanced: bool,
     /// What stops payouts, where something does.
     pub payouts_stopped: Option<String>,
+    /// How things stand with each operator with whom we settle.
+    #[serde(default)]
+    pub partners: Vec<PartnerLine>,
+}
+
+/// How things stand with an operator with whom we settle.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartnerLine {
+    /// What we call them.
+    pub name: String,
+    /// What they owe us over agreed windows, below nothing what we owe them, in millisatoshi.
+    pub balance: i64,
+    /// Where the newest window stands; `None`: the first has not ended yet.
+    pub newest: Option<PartnerWindow>,
+    /// Why our last payment was not made, where it waits for people.
+    pub not_paid: Option<String>,
+}
+
+/// Where a window with another operator stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PartnerWindow {
+    /// Ours is made, theirs is waited for.
+    Proposed,
+    /// The two differ on so many calls; what both have is waited for.
+    Disputed(u64),
+    /// Agreed, but for so many calls.
+    Agreed(u64),
 }
 
 /// Something that a room is to be told.

@@ -12,6 +12,7 @@ use crate::guard::Rules;
 use crate::lightning;
 use crate::plan::Prices;
 use crate::rates::RatesConfig;
+use crate::settlement::SettlementConfig;
 use crate::tariff::{DeckKind, Prefix, TariffsConfig};
 
 /// What is wrong with the section.
@@ -53,6 +54,8 @@ pub struct Settings {
     pub rates: RatesConfig,
     /// Top-ups and refunds by Lightning. Without it there are none.
     pub lightning: Option<lightning::Config>,
+    /// Settling with other operators on Stellar. Without it nobody is settled with.
+    pub settlement: Option<SettlementConfig>,
     /// How many seconds of a call are reserved at a time. Default 120; a call of a desk that died holds back so much.
     pub reserve_seconds: u64,
     /// What plans cost a month.
@@ -76,6 +79,7 @@ impl Default for Settings {
             tariffs: TariffsConfig::default(),
             rates: RatesConfig::default(),
             lightning: None,
+            settlement: None,
             reserve_seconds: 120,
             plans: PlanPrices::default(),
             guard: GuardRules::default(),
@@ -190,6 +194,10 @@ impl Settings {
             .map_err(|error| SettingsError { key: "payments.rates".into(), message: error.to_string() })?;
         if let Some(lightning) = &self.lightning {
             lightning.check().map_err(|error| wrong("payments", error.to_string()))?;
+        }
+        if let Some(settlement) = &self.settlement {
+            let checked = settlement.check(&self.tariffs);
+            checked.map_err(|error| SettingsError { key: error.key.into(), message: error.wrong })?;
         }
         Ok(())
     }

@@ -10,7 +10,9 @@ use tokio::sync::{RwLock, RwLockReadGuard};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::ask::{Answer, Ask, RateLine, Refused, Report, Standing, StatementLine, Told, Transcription};
+use super::ask::{
+    Answer, Ask, PartnerLine, PartnerWindow, RateLine, Refused, Report, Standing, StatementLine, Told, Transcription,
+};
 use super::config::{Settings, SettingsError};
 use super::wallet::Wallet;
 use super::{Asking, Attached, news};
@@ -24,6 +26,7 @@ use crate::ledger::{
 use crate::lightning;
 use crate::plan::{self, Allowance, PlanError, Plans, VoucherError, Vouchers};
 use crate::rates::{self, Rates};
+use crate::settlement::{self, Engines, Office, OfficeError, PartnerStanding, PaymentEnd};
 use crate::tariff::{DeckError, DeckStore, Import, Imported, Line, LoadError, NumberError, TariffsConfig};
 use crate::{ChargeRequest, Msat, UnixMillis, cdr};
 
@@ -76,6 +79,9 @@ pub enum OpenError {
     /// The Lightning node.
     #[error(transparent)]
     Lightning(#[from] lightning::StartError),
+    /// Settling with other operators.
+    #[error(transparent)]
+    Settlement(#[from] OfficeError),
     /// Rates of bitcoin.
     #[error(transparent)]
     Rates(#[from] rates::ConfigError),
@@ -100,6 +106,7 @@ pub struct Counter {
     rates: Option<Rates>,
     /// Gone when the counter is closed.
     wallet: RwLock<Option<Wallet>>,
+    office: Option<Arc<Office>>,
     /// Rooms whose accounts are known to be there.
     opened: Mutex<HashSet<String>>,
     stop: CancellationToken,
@@ -135,6 +142,7 @@ impl Counter {
             Some(config) => Some(Wallet::start(config, &ledger, service.clone()).await?),
             None => None,
         };
+        let (office, engines) = open_settlement(settings, &ledger).await?.unzip();
         let prepaid = Prepaid::new(service, tariffs, settings.guard.clone().into(), &settings.node).await?;
         let counter = Arc::new(Self {
             prepaid,
@@ -144,6 +152,7 @@ impl Counter {
             welcome: settings.welcome,
             rates: rates.clone(),
             wallet: RwLock::new(wallet),
+            office,
             opened: Mutex::default(),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -151,6 +160,9 @@ impl Counter {
         let stop = &counter.stop;
         counter.tasks.spawn(renew(counter.plans.clone(), stop.clone()));
         counter.tasks.spawn(reload(counter.prepaid.clone(), decks, settings.tariffs.clone(), stop.clone()));
+        if let Some((office, engines)) = counter.office.as_ref().zip(engines) {
+            office.start(engines, &counter.tasks, stop);
+        }
         if let Some(rates) = rates {
             let stop = stop.clone();
             counter.tasks.spawn(async move { rates.run(stop).await });
@@ -364,6 +376,10 @@ impl Counter {
                 Some(wallet) => wallet.stopped().await?,
                 None => None,
             },
+            partners: match &self.office {
+                Some(office) => partner_lines(office).await?,
+                None => Vec::new(),
+            },
         })
     }
 }
@@ -389,6 +405,33 @@ impl Attached for Counter {
             Ok(Answer { told, quote: self.rates.as_ref().and_then(|rates| rates.quote().ok()) })
         })
     }
+}
+
+/// Opens the settlement, where one is set up.
+async fn open_settlement(settings: &Settings, ledger: &Ledger) -> Result<Option<(Arc<Office>, Engines)>, OpenError> {
+    let Some(config) = &settings.settlement else { return Ok(None) };
+    let agreed = config.check(&settings.tariffs);
+    let agreed = agreed.map_err(|error| SettingsError { key: error.key.into(), message: error.wrong })?;
+    let (office, engines) = Office::open(agreed, ledger).await?;
+    tracing::info!(account = %office.account(), "statements are made by the calendar, and what comes in on Stellar is watched");
+    Ok(Some((Arc::new(office), engines)))
+}
+
+async fn partner_lines(office: &Office) -> Result<Vec<PartnerLine>, Refused> {
+    let standings = office.standings().await.map_err(|error| Refused::Unavailable(error.to_string()))?;
+    let line = |standing: PartnerStanding| {
+        let newest = standing.newest.map(|kept| match kept.settlement.standing() {
+            settlement::Standing::Proposed => PartnerWindow::Proposed,
+            settlement::Standing::Disputed(calls) => PartnerWindow::Disputed(calls.len() as u64),
+            settlement::Standing::Agreed(agreement) => PartnerWindow::Agreed(agreement.disputes.len() as u64),
+        });
+        let not_paid = standing.payment.and_then(|payment| match payment.end {
+            Some(PaymentEnd::NotPaid { why }) => Some(why),
+            _ => None,
+        });
+        PartnerLine { name: standing.name, balance: standing.balance, newest, not_paid }
+    };
+    Ok(standings.into_iter().map(line).collect())
 }
 
 /// What a transfer has given to the account, or taken from it; `None`: it had no part in it.

@@ -1,6 +1,7 @@
 //! What a record tells.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -68,7 +69,13 @@ impl Carrier {
     /// The account that what we owe the carrier stands in, until its bill is paid.
     #[must_use]
     pub fn account(&self) -> AccountId {
-        AccountId::named(&["trunk", &self.trunk])
+        Self::account_of(&self.trunk)
+    }
+
+    /// The same for the trunk of this name.
+    #[must_use]
+    pub fn account_of(trunk: &str) -> AccountId {
+        AccountId::named(&["trunk", trunk])
     }
 
     /// The account that what all carriers take is an expense of.
@@ -103,6 +110,13 @@ pub struct About {
     pub setup: UnixMillis,
     /// Which of our machines has it.
     pub node: String,
+    /// The SIP Call-ID between us and the other operator: theirs has the same, and by it a settlement names the call. `None`: not
+    /// known, as in records of earlier releases.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sip_call_id: Option<String>,
+    /// The machine that handed us a call that came in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<IpAddr>,
 }
 
 /// What is known of a call when it has ended. What is not known is `None`.

@@ -136,6 +136,8 @@ impl Prepaid {
             carrier,
             setup: at,
             node: self.node.to_string(),
+            sip_call_id: Some(request.sip_call_id.clone()).filter(|id| !id.is_empty()),
+            source: request.source,
         };
         let terms = CallTerms { payer: account, payee: self.payee, rate, limit: admitted.limit, about };
         let (guard, ledger) = (Arc::clone(&self.guard), self.service.ledger().clone());

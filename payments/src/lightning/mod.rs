@@ -56,7 +56,7 @@ pub mod ldk;
 pub mod lnd;
 pub mod payout;
 mod reconcile;
-mod secret;
+pub(crate) mod secret;
 mod start;
 mod switch;
 mod top_up;

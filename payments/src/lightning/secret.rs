@@ -44,7 +44,7 @@ pub enum SecretError {
 const MAX: usize = 8_192;
 
 /// What is in a file of its owner's alone (mode 0600 or less; systemd's credentials are 0400).
-pub(super) fn read(key: &'static str, path: &Path) -> Result<Zeroizing<Vec<u8>>, SecretError> {
+pub(crate) fn read(key: &'static str, path: &Path) -> Result<Zeroizing<Vec<u8>>, SecretError> {
     let failed = |error| SecretError::Read { key, path: path.to_owned(), error };
     let mut file = std::fs::File::open(path).map_err(failed)?;
     // Of the file that was opened, not of whatever lies there a moment later.

@@ -24,6 +24,9 @@ use crate::tables::TableError;
 /// How often is looked whether something is to be done.
 const LOOK_AROUND: Duration = Duration::from_secs(20);
 
+/// Whatever is owed, at once.
+pub(super) const NOW: PayWhen = PayWhen { above: Msat::ZERO, after: Duration::ZERO };
+
 /// Who we settle with, as agreed beforehand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Partner {
@@ -33,22 +36,36 @@ pub struct Partner {
     pub asset: Asset,
     /// What that is worth.
     pub rate: Rate,
-    /// When.
-    pub when: PayWhen,
+    /// When; `None`: when people say so ([`Clerk::pay_now`]), or by hand.
+    pub when: Option<PayWhen>,
+    /// Where what they have carried for us stands until it is agreed. Calls over their trunk are booked one by one as they end, as
+    /// an expense and as owed to the trunk: then it is the trunk's account ([`crate::cdr::Carrier::account`]), so that what is owed
+    /// by our records becomes what is owed as agreed, and no call is an expense twice.
+    pub carried: AccountId,
 }
 
 /// The accounts of the ledger that settling writes to, beside one for each partner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Books {
-    /// What calls have earned.
+    /// What calls that partners have handed us have earned.
     pub revenue: AccountId,
-    /// What trunks have cost. Where calls over a partner's trunk are booked one by one, the trunk's account
-    /// ([`crate::cdr::Carrier::account`]): what is owed by our records becomes what is owed as agreed, and no call is an expense twice.
-    pub trunk_cost: AccountId,
     /// What lies on Stellar.
     pub stellar: AccountId,
+    /// What lies there in other accounts of ours: people have paid out of them by hand.
+    pub elsewhere: AccountId,
     /// What came and nobody knew whose it is.
     pub suspense: AccountId,
+}
+
+impl Default for Books {
+    fn default() -> Self {
+        Self {
+            revenue: AccountId::named(&["revenue", "settlement"]),
+            stellar: AccountId::named(&["stellar"]),
+            elsewhere: AccountId::named(&["stellar", "elsewhere"]),
+            suspense: AccountId::named(&["suspense", "stellar"]),
+        }
+    }
 }
 
 /// Why something was not done. Nothing is half done.
@@ -71,6 +88,25 @@ pub enum ClerkError {
     /// The partner's statement is of a window for which we have none yet.
     #[error("there is no statement of ours for the window that {0} sent; make it, and take theirs in again")]
     NotYet(Address),
+    /// There is nothing to pay.
+    #[error("nothing is owed to {0} over agreed windows, or a payment is under way")]
+    NothingOwed(Address),
+    /// A transaction is no payment of what is owed.
+    #[error("transaction {tx} does not pay what is owed: {why}")]
+    NotThis {
+        /// Which.
+        tx: TxHash,
+        /// Why not.
+        why: String,
+    },
+    /// Nothing of this name is in suspense.
+    #[error("operation {operation} of transaction {tx} is not in suspense, or is somebody's already")]
+    NotInSuspense {
+        /// In which transaction.
+        tx: TxHash,
+        /// Which of its operations.
+        operation: u32,
+    },
     /// What they sent changes nothing.
     #[error(transparent)]
     Refused(#[from] Refused),
@@ -108,13 +144,13 @@ pub enum Did {
 /// Settles with all partners, for one account of ours.
 #[derive(Debug)]
 pub struct Clerk {
-    key: SigningKey,
+    pub(super) key: SigningKey,
     partners: Vec<Partner>,
-    books: Books,
-    ledger: Ledger,
-    windows: Windows,
-    payments: Payments,
-    inbox: Inbox,
+    pub(super) books: Books,
+    pub(super) ledger: Ledger,
+    pub(super) windows: Windows,
+    pub(super) payments: Payments,
+    pub(super) inbox: Inbox,
     counter: Counter,
 }
 
@@ -131,14 +167,15 @@ impl Clerk {
     ) -> Result<Self, StoreError> {
         for (account, kind) in [
             (books.revenue, AccountKind::Revenue),
-            (books.trunk_cost, AccountKind::TrunkCost),
             (books.stellar, AccountKind::Stellar),
+            (books.elsewhere, AccountKind::Stellar),
             (books.suspense, AccountKind::Suspense),
         ] {
             ledger.open_account(account, kind).await?;
         }
         for partner in &partners {
             ledger.open_account(account_of(partner.key), AccountKind::Partner).await?;
+            ledger.open_account(partner.carried, AccountKind::Partner).await?;
         }
         let database = ledger.database().clone();
         let inbox = Inbox::new(database.clone(), key.address());
@@ -152,7 +189,7 @@ impl Clerk {
         account_of(partner)
     }
 
-    fn partner(&self, key: Address) -> Result<&Partner, ClerkError> {
+    pub(super) fn partner(&self, key: Address) -> Result<&Partner, ClerkError> {
         self.partners.iter().find(|partner| partner.key == key).ok_or(ClerkError::Nobody(key))
     }
 
@@ -161,9 +198,9 @@ impl Clerk {
         terms.ok_or(ClerkError::Nobody(partner.key))
     }
 
-    fn accounts(&self, partner: Address) -> Accounts {
-        let Books { revenue, trunk_cost, stellar, .. } = self.books;
-        Accounts { partner: account_of(partner), revenue, trunk_cost, stellar }
+    fn accounts(&self, partner: &Partner) -> Accounts {
+        let Books { revenue, stellar, .. } = self.books;
+        Accounts { partner: account_of(partner.key), revenue, carried: partner.carried, stellar }
     }
 
     /// Makes our statement of a window out of our CDRs and signs it, once: asked again for the same window, it gives what was
@@ -245,7 +282,7 @@ impl Clerk {
     }
 
     /// What is owed between us and a partner over all agreed windows that are not paid, whether it is time to pay or not, and
-    /// the link to pay it by hand. Not what a payment under way pays.
+    /// the link to pay it by hand. Not what a payment under way pays; what one did not pay that has failed.
     ///
     /// # Errors
     /// What the database says.
@@ -254,8 +291,8 @@ impl Clerk {
         partner: Address,
         network: &crate::stellar::Network,
     ) -> Result<Option<(super::Due, PayLink)>, ClerkError> {
-        let open = agreements(self.windows.unpaid(partner).await?);
-        let owed = due(&open, self.ledger.now(), PayWhen { above: Msat::ZERO, after: Duration::ZERO });
+        let open = agreements(self.windows.payable(partner).await?);
+        let owed = due(&open, self.ledger.now(), NOW);
         Ok(owed.zip(open.last()).map(|(owed, last)| (owed.clone(), owed.link(last, network))))
     }
 
@@ -306,8 +343,11 @@ impl Clerk {
     /// # Errors
     /// [`ClerkError`]; the next step finds the same thing to do.
     pub async fn step(&self) -> Result<Did, ClerkError> {
-        if let Some((partner, number, agreement)) = self.windows.unbooked().await?.into_iter().next() {
-            return self.book(partner, number, &agreement).await;
+        for (key, number, agreement) in self.windows.unbooked().await? {
+            // Somebody who is no partner any more: what was agreed waits until they are again.
+            if let Ok(partner) = self.partner(key) {
+                return self.book(partner, number, &agreement).await;
+            }
         }
         if let Some(did) = self.claim().await? {
             return Ok(did);
@@ -319,21 +359,32 @@ impl Clerk {
             if let Some(did) = self.received(partner).await? {
                 return Ok(did);
             }
-            if let Some(did) = self.begin(partner).await? {
-                return Ok(did);
+            if let Some(when) = partner.when
+                && let Some(payment) = self.begin(partner, when).await?
+            {
+                return Ok(Did::Began(payment));
             }
         }
         Ok(Did::Nothing)
     }
 
-    async fn book(&self, partner: Address, number: u32, agreement: &Agreement) -> Result<Did, ClerkError> {
+    /// Begins to pay what is owed to a partner now, however little and however soon: people have said so. `None`: nothing is
+    /// owed to them, or a payment is under way or waits for people ([`Clerk::retry`]).
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn pay_now(&self, partner: Address) -> Result<Option<Payment>, ClerkError> {
+        self.begin(self.partner(partner)?, NOW).await
+    }
+
+    async fn book(&self, partner: &Partner, number: u32, agreement: &Agreement) -> Result<Did, ClerkError> {
         let us = agreement.statement.terms.side(self.key.address()).ok_or(StatementError::Party)?;
         let transfers = booked(agreement, us, &self.accounts(partner));
         if !transfers.is_empty() {
             self.ledger.apply(transfers).await?;
         }
-        self.windows.mark_booked(partner, number, self.ledger.now()).await?;
-        Ok(Did::Booked(partner, number))
+        self.windows.mark_booked(partner.key, number, self.ledger.now()).await?;
+        Ok(Did::Booked(partner.key, number))
     }
 
     /// Looks whether something in suspense came under the number of a window that is agreed by now: they may have paid before
@@ -347,7 +398,7 @@ impl Clerk {
                         continue;
                     }
                     let account = account_of(partner.key);
-                    if !self.inbox.claim(&kept.arrival, account).await? {
+                    if !self.inbox.claim(&kept.arrival, account, kept.arrival.reference).await? {
                         continue;
                     }
                     self.ledger.apply(vec![claimed(&kept.arrival, worth, self.books.suspense, account)]).await?;
@@ -361,7 +412,8 @@ impl Clerk {
 
     async fn see_to_payments(&self) -> Result<Option<Did>, ClerkError> {
         for payment in self.payments.under_way().await? {
-            if let Some(end) = self.see_to(&payment).await? {
+            let Ok(partner) = self.partner(payment.partner) else { continue };
+            if let Some(end) = self.see_to(&payment, partner).await? {
                 return Ok(Some(Did::Ended(payment, end)));
             }
         }
@@ -369,8 +421,8 @@ impl Clerk {
     }
 
     /// Holds the money back, orders the payment, and takes in its outcome.
-    async fn see_to(&self, payment: &Payment) -> Result<Option<PaymentEnd>, ClerkError> {
-        let accounts = self.accounts(payment.partner);
+    async fn see_to(&self, payment: &Payment, partner: &Partner) -> Result<Option<PaymentEnd>, ClerkError> {
+        let accounts = self.accounts(partner);
         let (order, amount) = (payment.order, payment.amount);
         if let Err(error) = self.ledger.apply(vec![held(order, amount, &accounts)]).await {
             let LedgerError::Refused { refusal, .. } = &error else { return Err(error.into()) };
@@ -413,7 +465,7 @@ impl Clerk {
             });
             let sum: i128 = theirs.map(|kept| i128::from(kept.arrival.amount.get())).sum();
             let now = self.ledger.now();
-            let whole = due(&open[..=place], now, PayWhen { above: Msat::ZERO, after: Duration::ZERO });
+            let whole = due(&open[..=place], now, NOW);
             let theirs = last.statement.terms.side(partner.key);
             if whole.is_some_and(|due| Some(due.payer) == theirs && sum >= i128::from(due.stroops.get())) {
                 let windows = numbers[0]..=numbers[place];
@@ -425,14 +477,14 @@ impl Clerk {
     }
 
     /// Begins to pay where it is our turn and the time has come.
-    async fn begin(&self, partner: &Partner) -> Result<Option<Did>, ClerkError> {
+    async fn begin(&self, partner: &Partner, when: PayWhen) -> Result<Option<Payment>, ClerkError> {
         if self.payments.is_busy(partner.key).await? {
             return Ok(None);
         }
         let open = self.windows.unpaid(partner.key).await?;
         let (numbers, open): (Vec<u32>, Vec<Agreement>) = open.into_iter().unzip();
         let now = self.ledger.now();
-        let Some(due) = due(&open, now, partner.when) else { return Ok(None) };
+        let Some(due) = due(&open, now, when) else { return Ok(None) };
         let (Some(first), Some(number), Some(last)) = (numbers.first(), numbers.last(), open.last()) else {
             return Ok(None);
         };
@@ -443,8 +495,7 @@ impl Clerk {
         let order = due.order(last, attempt, partner.key);
         let beginning = Beginning { partner: partner.key, windows: *first..=*number, attempt, due, order };
         self.payments.begin(&beginning, now).await?;
-        let begun = self.payments.under_way().await?.into_iter().find(|payment| payment.order == beginning.order.id);
-        Ok(begun.map(Did::Began))
+        Ok(self.payments.under_way().await?.into_iter().find(|payment| payment.order == beginning.order.id))
     }
 }
 

@@ -17,8 +17,8 @@ pub struct Accounts {
     pub partner: AccountId,
     /// What calls have earned.
     pub revenue: AccountId,
-    /// What trunks have cost.
-    pub trunk_cost: AccountId,
+    /// Where what they have carried stands until it is agreed; see [`super::Partner::carried`].
+    pub carried: AccountId,
     /// What lies on Stellar.
     pub stellar: AccountId,
 }
@@ -61,7 +61,7 @@ pub fn booked(agreement: &Agreement, us: Side, accounts: &Accounts) -> Vec<Trans
         Side::B => (totals.to_b, totals.to_a),
     };
     let earned = transfer(agreement, "earned", accounts.partner, accounts.revenue, to_us);
-    let spent = transfer(agreement, "spent", accounts.trunk_cost, accounts.partner, to_them);
+    let spent = transfer(agreement, "spent", accounts.carried, accounts.partner, to_them);
     [earned, spent].into_iter().flatten().collect()
 }
 

@@ -7,18 +7,30 @@
 //! 4. What is agreed goes into the books, once; what is owed over all agreed windows is paid when it passes a threshold, or
 //!    every day, with the last statement's [`Statement::reference`] as memo.
 //!
-//! [`Windows`] keeps all of it on disk, [`Clerk`] does what is to be done next.
+//! [`Windows`] keeps all of it on disk, [`Clerk`] does what is to be done next. [`Office`] is the whole of it as an operator runs it:
+//! by the configuration ([`SettlementConfig`]) and the calendar, with [`files`] that travel by any channel.
 
 mod agreement;
+mod by_hand;
+mod calls;
 mod clerk;
+mod config;
 mod due;
+pub mod files;
 pub mod fuzz;
+mod office;
 mod payments;
 mod statement;
 mod windows;
 
 pub use agreement::{Agreement, Dispute, Proposal, Refused, Settlement, Standing};
+pub use calls::{Between, CallsError, OurCall, OurCalls, calls};
 pub use clerk::{Books, Clerk, ClerkError, Did, Partner};
+pub use config::{
+    Agreed, AgreedPartner, FeesConfig, PartnerConfig, Paying, SettlementConfig, SettlementConfigError,
+};
+pub use files::FileError;
+pub use office::{Engines, GRACE, Imported, Office, OfficeError, PartnerStanding, Shown};
 pub use due::{Accounts, Due, PayWhen, booked, due, held, not_paid, paid};
 pub use payments::{Payment, PaymentEnd};
 pub use statement::{

@@ -8,6 +8,12 @@ use crate::tables::{TableError, array, changed, impossible, number, time, words}
 use crate::{Msat, UnixMillis};
 
 const TABLE: &str = "settlement_payments";
+/// Lets a partner's payment go that was not made: its windows first, then itself.
+const LET_GO: [&str; 2] = [
+    "UPDATE settlement_windows SET payment = NULL WHERE paid IS NULL AND payment IN
+         (SELECT id FROM settlement_payments WHERE partner = $1 AND outcome = 2)",
+    "UPDATE settlement_payments SET outcome = 3 WHERE partner = $1 AND outcome = 2",
+];
 
 /// A payment to a partner.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -133,6 +139,53 @@ impl Payments {
         }
     }
 
+    /// Writes down a payment that people have made by hand, and its windows as paid, all of them unpaid and free (or of a payment
+    /// that was not made, which is let go by that), or nothing.
+    pub(super) async fn by_hand(&self, made: &Beginning, at: UnixMillis) -> Result<(), TableError> {
+        let Beginning { partner, windows, attempt, due, order } = made;
+        let (first, last) = (i64::from(*windows.start()), i64::from(*windows.end()));
+        let written = tell!(&self.database, pool => async {
+            let mut tx = pool.begin().await?;
+            for let_go in LET_GO {
+                sqlx::query(let_go).bind(&partner.bytes()[..]).execute(&mut *tx).await?;
+            }
+            sqlx::query(
+                "INSERT INTO settlement_payments
+                     (id, partner, first_window, last_window, try, amount_msat, stroops, asset, reference, at, outcome)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 1)",
+            )
+            .bind(&order.id.0[..])
+            .bind(&partner.bytes()[..])
+            .bind(first)
+            .bind(last)
+            .bind(i64::from(*attempt))
+            .bind(i64::from(due.amount))
+            .bind(due.stroops.get())
+            .bind(order.pay.asset.to_string())
+            .bind(due.reference.cast_signed())
+            .bind(time(at))
+            .execute(&mut *tx)
+            .await?;
+            let paid = sqlx::query(
+                "UPDATE settlement_windows SET payment = $1, paid = $5 WHERE partner = $2 AND number BETWEEN $3 AND $4
+                 AND booked IS NOT NULL AND paid IS NULL AND payment IS NULL",
+            )
+            .bind(&order.id.0[..])
+            .bind(&partner.bytes()[..])
+            .bind(first)
+            .bind(last)
+            .bind(time(at))
+            .execute(&mut *tx)
+            .await?;
+            if i64::try_from(paid.rows_affected()).ok() != Some(last - first + 1) {
+                return Ok(false);
+            }
+            tx.commit().await?;
+            Ok::<_, sqlx::Error>(true)
+        })?;
+        if written { Ok(()) } else { Err(TableError::Changed("the windows of a payment")) }
+    }
+
     /// The payments that are under way.
     pub(super) async fn under_way(&self) -> Result<Vec<Payment>, TableError> {
         let rows: Vec<Row> = ask!(&self.database, pool => sqlx::query_as(
@@ -198,19 +251,12 @@ impl Payments {
     pub(super) async fn let_go(&self, partner: Address) -> Result<bool, TableError> {
         let gone = tell!(&self.database, pool => async {
             let mut tx = pool.begin().await?;
-            sqlx::query(
-                "UPDATE settlement_windows SET payment = NULL WHERE paid IS NULL AND payment IN
-                     (SELECT id FROM settlement_payments WHERE partner = $1 AND outcome = 2)",
-            )
-            .bind(&partner.bytes()[..])
-            .execute(&mut *tx)
-            .await?;
-            let gone = sqlx::query("UPDATE settlement_payments SET outcome = 3 WHERE partner = $1 AND outcome = 2")
-                .bind(&partner.bytes()[..])
-                .execute(&mut *tx)
-                .await?;
+            let mut gone = 0;
+            for let_go in LET_GO {
+                gone = sqlx::query(let_go).bind(&partner.bytes()[..]).execute(&mut *tx).await?.rows_affected();
+            }
             tx.commit().await?;
-            Ok::<_, sqlx::Error>(gone.rows_affected())
+            Ok::<_, sqlx::Error>(gone)
         })?;
         Ok(gone > 0)
     }

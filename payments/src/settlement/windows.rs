@@ -7,7 +7,7 @@ use super::{Agreement, Proposal, Settlement, Side, Standing, Statement};
 use crate::UnixMillis;
 use crate::database::{Database, ask, tell};
 use crate::ledger::AccountId;
-use crate::stellar::incoming::Expecting;
+use crate::stellar::incoming::{Accepted, Expected, Expecting};
 use crate::stellar::{Address, SigningKey};
 use crate::tables::{TableError, array, changed, impossible, number, time};
 
@@ -200,6 +200,19 @@ impl Windows {
         rows.into_iter().map(read).collect()
     }
 
+    /// The same, and those of a payment that was not made: what people may pay by hand.
+    pub(super) async fn payable(&self, partner: Address) -> Result<Vec<(u32, Agreement)>, TableError> {
+        let rows: Vec<AgreedRow> = ask!(&self.database, pool => sqlx::query_as(
+                "SELECT partner, number, agreed, by_a, by_b FROM settlement_windows
+                 WHERE partner = $1 AND booked IS NOT NULL AND paid IS NULL AND (payment IS NULL OR payment IN
+                     (SELECT id FROM settlement_payments WHERE partner = $1 AND outcome = 2)) ORDER BY number",
+            )
+            .bind(&partner.bytes()[..])
+            .fetch_all(pool))?;
+        let read = |row: AgreedRow| row.read().map(|(_, number, agreement)| (number, agreement));
+        rows.into_iter().map(read).collect()
+    }
+
     /// The books have it.
     pub(super) async fn mark_booked(&self, partner: Address, number: u32, at: UnixMillis) -> Result<(), TableError> {
         changed!(
@@ -235,19 +248,25 @@ impl Windows {
         Ok(())
     }
 
-    /// The partner to whose window this number belongs.
-    pub(super) async fn partner_of(&self, reference: u64) -> Result<Option<Address>, TableError> {
-        let partner: Option<Vec<u8>> = ask!(&self.database, pool =>
-            sqlx::query_scalar("SELECT partner FROM settlement_windows WHERE reference = $1 ORDER BY partner LIMIT 1")
-                .bind(reference.cast_signed())
-                .fetch_optional(pool))?;
-        partner.map(|bytes| array(WINDOWS, "partner", &bytes).map(Address::from_bytes)).transpose()
+    /// The agreed window to which this number belongs, and with whom.
+    async fn under(&self, reference: u64) -> Result<Option<(Address, u32, Agreement)>, TableError> {
+        let row: Option<AgreedRow> = ask!(&self.database, pool => sqlx::query_as(
+                "SELECT partner, number, agreed, by_a, by_b FROM settlement_windows
+                 WHERE reference = $1 ORDER BY partner LIMIT 1",
+            )
+            .bind(reference.cast_signed())
+            .fetch_optional(pool))?;
+        row.map(AgreedRow::read).transpose()
     }
 }
 
 impl Expecting for Windows {
-    async fn account(&self, reference: u64) -> Result<Option<AccountId>, TableError> {
-        Ok(self.partner_of(reference).await?.map(account_of))
+    async fn expected(&self, reference: u64) -> Result<Option<Expected>, TableError> {
+        let window = self.under(reference).await?;
+        Ok(window.map(|(partner, _, Agreement { statement: Statement { terms, .. }, .. })| {
+            let agreed = Some(Accepted { asset: terms.asset, rate: terms.rate });
+            Expected { reference, account: account_of(partner), agreed }
+        }))
     }
 }
 

@@ -99,6 +99,7 @@ fn request(call: &str) -> ChargeRequest {
         caller: String::new(),
         room: ROOM.into(),
         direction: Direction::Inbound,
+        ..ChargeRequest::default()
     }
 }
 

@@ -40,6 +40,8 @@ pub(crate) fn terms(node: &str) -> CallTerms {
         carrier: None,
         setup: now(),
         node: node.into(),
+        sip_call_id: None,
+        source: None,
     };
     let rate = Rate { deck, prefix: "44".parse().unwrap(), price: price() };
     CallTerms { payer: account("ada"), payee: account("revenue"), rate, limit: None, about }

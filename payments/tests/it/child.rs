@@ -89,6 +89,7 @@ async fn does_what_its_parent_says() {
         "pay" => crate::stellar::child_pays(ledger.database(), &name).await,
         "watch" => crate::stellar::arriving::child_watches(ledger.database(), &name).await,
         "settle" => crate::stellar::settling::child_settles(ledger.database(), &name).await,
+        "operate" => crate::stellar::operating::child_operates(ledger.database(), &name).await,
         other => panic!("no work {other:?}"),
     }
 }

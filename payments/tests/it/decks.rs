@@ -155,6 +155,7 @@ fn call(name: &str) -> ChargeRequest {
         caller: String::new(),
         room: ROOM.into(),
         direction: Direction::Outbound,
+        ..ChargeRequest::default()
     }
 }
 

@@ -44,6 +44,7 @@ fn to(dialled: &str, call: &str) -> ChargeRequest {
         caller: "anonymous".into(),
         room: ROOM.into(),
         direction: Direction::Outbound,
+        ..ChargeRequest::default()
     }
 }
 

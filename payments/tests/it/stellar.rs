@@ -3,6 +3,7 @@
 pub(crate) mod arriving;
 pub(crate) mod chain;
 pub(crate) mod double;
+pub(crate) mod operating;
 mod paying;
 mod rules;
 pub(crate) mod settling;

@@ -27,6 +27,8 @@ fn call() -> Snapshot {
             carrier: Some(carrier),
             setup: UnixMillis(1_700_000_000_000),
             node: "here".into(),
+            sip_call_id: None,
+            source: None,
         },
         next_number: 3,
         held: None,

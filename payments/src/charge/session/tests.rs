@@ -36,6 +36,8 @@ fn terms(price: Price) -> CallTerms {
         carrier: None,
         setup: UnixMillis(1_700_000_000_000),
         node: "here".into(),
+        sip_call_id: None,
+        source: None,
     };
     let rate = Rate { deck, prefix: "44".parse().unwrap(), price };
     CallTerms { payer: account("ada"), payee: account("revenue"), rate, limit: None, about }

@@ -175,7 +175,7 @@ fn books() -> (Book, Accounts) {
     let accounts = Accounts {
         partner: account("partner"),
         revenue: account("revenue"),
-        trunk_cost: account("trunk"),
+        carried: account("trunk"),
         stellar: account("stellar"),
     };
     (book, accounts)

@@ -200,7 +200,7 @@ impl Inbox {
         Ok(())
     }
 
-    /// All that came under a number, in money that we take, the oldest first.
+    /// All that came under a number, or counts as if it had ([`Inbox::claim`]), in money that we take, the oldest first.
     ///
     /// # Errors
     /// What the database says, and what it holds that cannot be.
@@ -208,7 +208,8 @@ impl Inbox {
         let rows: Vec<Row> = ask!(&self.database, pool => sqlx::query_as(
                 "SELECT tx, operation, ledger, sender, asset, amount, reference, credit, worth, booked, claim, claimed
                  FROM stellar_arrivals
-                 WHERE account = $1 AND reference = $2 AND worth IS NOT NULL ORDER BY ledger, tx, operation",
+                 WHERE account = $1 AND worth IS NOT NULL
+                     AND (claim_reference = $2 OR (reference = $2 AND claim_reference IS NULL)) ORDER BY ledger, tx, operation",
             )
             .bind(&self.account.bytes()[..])
             .bind(reference.cast_signed())
@@ -233,17 +234,24 @@ impl Inbox {
         rows.into_iter().map(Row::read).collect()
     }
 
-    /// Says whose an arrival in suspense is, for good. `false`: somebody else was said before.
+    /// Says whose an arrival in suspense is, for good, and under which number it counts. `false`: somebody else was said before.
     ///
     /// # Errors
     /// What the database says.
-    pub async fn claim(&self, arrival: &Arrival, account: AccountId) -> Result<bool, TableError> {
+    pub async fn claim(
+        &self,
+        arrival: &Arrival,
+        account: AccountId,
+        reference: Option<u64>,
+    ) -> Result<bool, TableError> {
         let claimed = changed!(&self.database, sqlx::query(
-                "UPDATE stellar_arrivals SET claim = $3 WHERE tx = $1 AND operation = $2 AND (claim IS NULL OR claim = $3)",
+                "UPDATE stellar_arrivals SET claim = $3, claim_reference = coalesce(claim_reference, $4)
+                 WHERE tx = $1 AND operation = $2 AND (claim IS NULL OR claim = $3)",
             )
             .bind(&arrival.tx.bytes()[..])
             .bind(i64::from(arrival.operation))
-            .bind(&account.bytes()[..]))?;
+            .bind(&account.bytes()[..])
+            .bind(reference.map(u64::cast_signed)))?;
         Ok(claimed == 1)
     }
 

@@ -137,6 +137,8 @@ pub struct Expected {
     pub reference: u64,
     /// Whose debt it pays.
     pub account: AccountId,
+    /// In what it was agreed to be paid, and at what worth; `None`: what that is worth that is taken from everybody.
+    pub agreed: Option<Accepted>,
 }
 
 /// Whose an arrival is.
@@ -161,10 +163,13 @@ pub enum Whose {
 /// Tells whose an arrival is: by asset, issuer and number, all three.
 #[must_use]
 pub fn whose(arrival: &Arrival, accepted: &[Accepted], expected: impl Fn(u64) -> Option<Expected>) -> Whose {
-    let money = accepted.iter().find(|accepted| arrival.asset == Some(accepted.asset));
+    let expected = arrival.reference.and_then(expected);
+    // What two have agreed for this debt counts before what holds for everybody today.
+    let agreed = expected.and_then(|expected| expected.agreed);
+    let money = agreed.iter().chain(accepted).find(|accepted| arrival.asset == Some(accepted.asset));
     let worth = money.and_then(|money| money.rate.worth(arrival.amount)).filter(|worth| !worth.is_zero());
     let Some(worth) = worth else { return Whose::Nothing };
-    match arrival.reference.and_then(expected) {
+    match expected {
         Some(Expected { account, .. }) => Whose::Known { account, worth },
         None => Whose::Unknown { worth },
     }
@@ -402,7 +407,7 @@ mod tests {
 
     fn told(asset: Asset, memo: xdr::Memo) -> Whose {
         let accepted = [Accepted { asset: usd(3), rate: Rate::per_btc(1_000_000_000_000).unwrap() }];
-        let expected = |reference| (reference == 4).then(|| Expected { reference, account: account("partner") });
+        let expected = |reference| (reference == 4).then(|| Expected { reference, account: account("partner"), agreed: None });
         let tx = transaction(memo, vec![pay(us(), asset, 1_000)]);
         whose(&arrivals(key(US), &tx)[0], &accepted, expected)
     }
@@ -428,7 +433,7 @@ mod tests {
         let rate = Rate::per_btc(1_000_000_000_000).unwrap();
         let operations = vec![pay(us(), usd(3), 1_000), pay(us(), usd(3), 500), pay(us(), usd(66), 9_999)];
         let tx = transaction(xdr::Memo::Id(4), operations);
-        let expected = |reference| Some(Expected { reference, account: account("partner") });
+        let expected = |reference| Some(Expected { reference, account: account("partner"), agreed: None });
         for (round, known) in [true, true, false].into_iter().enumerate() {
             for arrival in arrivals(key(US), &tx) {
                 let arrival = Arrival { reference: arrival.reference.filter(|_| known), ..arrival };

@@ -21,8 +21,8 @@ const POLL: Duration = Duration::from_secs(5);
 
 /// Knows which payments are waited for.
 pub trait Expecting: Send + Sync {
-    /// Whose debt a payment with this number pays; `None`: nobody waits for it.
-    fn account(&self, reference: u64) -> impl Future<Output = Result<Option<AccountId>, TableError>> + Send;
+    /// The payment that is waited for under this number; `None`: nobody waits for it.
+    fn expected(&self, reference: u64) -> impl Future<Output = Result<Option<Expected>, TableError>> + Send;
 }
 
 /// Where arrivals go in the books.
@@ -165,7 +165,7 @@ impl<R: Rpc, E: Expecting> Watcher<R, E> {
     async fn whose(&self, arrival: &Arrival) -> Result<Whose, TableError> {
         let expected = match arrival.reference {
             None => None,
-            Some(reference) => self.expecting.account(reference).await?.map(|account| Expected { reference, account }),
+            Some(reference) => self.expecting.expected(reference).await?,
         };
         Ok(whose(arrival, &self.accepted, |_| expected))
     }

@@ -2,8 +2,8 @@
 
 use payments::TableError;
 use payments::database::Database as Tables;
-use payments::ledger::{AccountId, Ledger};
-use payments::stellar::incoming::{Accepted, Expecting, Inbox, Keeping, Landing, WatchError, Watcher, booked, whose};
+use payments::ledger::Ledger;
+use payments::stellar::incoming::{Accepted, Expected, Expecting, Inbox, Keeping, Landing, WatchError, Watcher, booked, whose};
 use payments::stellar::rpc::RpcClient;
 use payments::stellar::{Asset, Destination, Draft, FeeRate, Memo, Pay, Rate, TimeBounds};
 
@@ -24,8 +24,8 @@ on_both! {
 pub(super) struct Seven;
 
 impl Expecting for Seven {
-    async fn account(&self, reference: u64) -> Result<Option<AccountId>, TableError> {
-        Ok((reference == 7).then(|| account("partner")))
+    async fn expected(&self, reference: u64) -> Result<Option<Expected>, TableError> {
+        Ok((reference == 7).then(|| Expected { reference, account: account("partner"), agreed: None }))
     }
 }
 
@@ -128,7 +128,7 @@ async fn what_was_read_and_not_booked_is_booked_once_by_the_next(kind: Kind) {
         use payments::stellar::rpc::Rpc as _;
         RpcClient::new(&double.url).unwrap().transactions(&reading.from(), 200).await.unwrap()
     };
-    let known = |reference| Some(payments::stellar::incoming::Expected { reference, account: account("partner") });
+    let known = |reference| Some(Expected { reference, account: account("partner"), agreed: None });
     let found: Vec<_> = page
         .transactions
         .iter()

@@ -45,15 +45,15 @@ fn rate() -> Rate {
 fn books() -> Books {
     Books {
         revenue: account("revenue"),
-        trunk_cost: account("trunk"),
         stellar: account("stellar"),
+        elsewhere: account("elsewhere"),
         suspense: account("suspense"),
     }
 }
 
 fn partner(n: u8, above: u64) -> Partner {
     let when = PayWhen { above: Msat::new(above).unwrap(), after: Duration::from_millis(DAY) };
-    Partner { key: address(n), asset: usd(), rate: rate(), when }
+    Partner { key: address(n), asset: usd(), rate: rate(), when: Some(when), carried: account("trunk") }
 }
 
 /// An operator with account `us`, and a partner with account `them`.
@@ -402,7 +402,7 @@ async fn what_was_not_paid_waits_for_people_and_is_tried_again_under_another_nam
         &payments::settlement::Accounts {
             partner: Clerk::account(address(2)),
             revenue: account("revenue"),
-            trunk_cost: account("trunk"),
+            carried: account("trunk"),
             stellar: account("stellar"),
         },
     );
