@@ -1,5 +1,6 @@
-//! QR codes as PNG pictures: what a phone's wallet reads off a screen (invoices, payment links).
+//! QR codes as PNG pictures, and for terminals: what a phone's wallet reads off a screen (invoices, payment links).
 
+use qrcode::render::unicode::Dense1x2;
 use qrcode::{Color, EcLevel, QrCode};
 
 /// Pixels along a module, the smallest square of the code.
@@ -56,6 +57,17 @@ pub fn png(text: &str) -> Result<Vec<u8>, QrError> {
     Ok(file)
 }
 
+/// The same for a terminal: light letters on dark, two modules above one another in each, with its rim.
+///
+/// # Errors
+/// [`QrError::TooLong`] for more than a code can hold.
+pub fn letters(text: &str) -> Result<String, QrError> {
+    let too_long = |error| QrError::TooLong { length: text.len(), error };
+    let code = QrCode::with_error_correction_level(text, EcLevel::L).map_err(too_long)?;
+    // What is light is what is written: scanners look for dark on light.
+    Ok(code.render().dark_color(Dense1x2::Light).light_color(Dense1x2::Dark).build())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,6 +96,22 @@ mod tests {
                 let inside = (RIM..RIM + width).contains(&x) && (RIM..RIM + width).contains(&y);
                 let expected = inside && code[(x - RIM, y - RIM)] == Color::Dark;
                 assert_eq!(*dark, expected, "module {x},{y}");
+            }
+        }
+    }
+
+    #[test]
+    fn letters_show_the_same_code_light_on_dark() {
+        let text = "LNBC50U1PJ0EXAMPLE";
+        let picture = modules(&png(text).unwrap());
+        let shown = letters(text).unwrap();
+        let rows: Vec<Vec<char>> = shown.lines().map(|line| line.chars().collect()).collect();
+        assert_eq!(rows.len(), picture.len().div_ceil(2));
+        for (y, row) in picture.iter().enumerate() {
+            for (x, dark) in row.iter().enumerate() {
+                let both = rows[y / 2][x];
+                let written = both == '\u{2588}' || both == if y % 2 == 0 { '\u{2580}' } else { '\u{2584}' };
+                assert_eq!(written, !dark, "module {x},{y}");
             }
         }
     }

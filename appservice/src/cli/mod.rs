@@ -5,6 +5,7 @@ mod log;
 mod panics;
 mod payments;
 mod run;
+mod settlement;
 mod transcribe;
 mod weights;
 

@@ -15,7 +15,12 @@ use payments::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Exit, complain, run::shutdown_asked, say};
+use super::{
+    Exit, complain,
+    run::shutdown_asked,
+    say,
+    settlement::{self, Settlement},
+};
 use crate::{config::Config, pay};
 
 /// What is to be done with the books; nothing: they are served.
@@ -35,6 +40,11 @@ pub(super) enum Action {
         /// The file. Default: standard output.
         #[arg(long, short)]
         out: Option<PathBuf>,
+    },
+    /// Settling with other operators: statements of what each has carried for the other, and payments on Stellar.
+    Settlement {
+        #[command(subcommand)]
+        action: Settlement,
     },
     /// Rate decks: what calls cost.
     Decks {
@@ -80,6 +90,7 @@ pub(super) async fn run(config: Config, action: Option<Action>) -> Exit {
     };
     let done = match action {
         None => serve(&config, settings).await,
+        Some(Action::Settlement { action }) => settlement::run(&config, &settings, action).await,
         Some(Action::Decks { action }) => decks(&config, &settings, action).await,
         Some(Action::Cdrs { from, until, format, out }) => cdrs(&config, &settings, (from, until), format, out).await,
     };

@@ -5,8 +5,8 @@ use std::time::Duration;
 use payments::{
     Msat,
     attach::{
-        Invoice, News, NodeStanding, PartnerLine, PartnerWindow, Payout, PayoutStep, RateLine, Refused, Report,
-        Standing, StatementLine, Transcription,
+        Invoice, News, NewsKind, NodeStanding, PartnerLine, PartnerWindow, Payout, PayoutStep, RateLine, Refused,
+        Report, Standing, StatementLine, Transcription,
     },
     charge::Means,
     ledger::Purpose,
@@ -219,17 +219,21 @@ pub fn credited(amount: Msat, available: Msat, quote: Option<&Quote>) -> Value {
     plain_answer(&format!("{} credited. {} can be spent now.", money(amount, quote), money(available, quote)))
 }
 
-/// The same, told to a room by itself.
+/// The same, or how a refund has ended, told to a room by itself.
 #[must_use]
 pub fn news(news: &News, quote: Option<&Quote>) -> Value {
     let mut doc = Doc::new();
-    doc.bold(&money(news.amount, quote)).say(&format!(
-        " came in by {}. ",
-        match news.purpose {
-            Purpose::TopUp => "Lightning",
-            other => purpose(other),
-        }
-    ));
+    doc.bold(&money(news.amount, quote)).say(&match news.kind {
+        NewsKind::CameIn => format!(
+            " came in by {}. ",
+            match news.purpose {
+                Purpose::TopUp => "Lightning",
+                other => purpose(other),
+            }
+        ),
+        NewsKind::PaidOut => " were paid out: the refund has arrived. ".to_owned(),
+        NewsKind::NotPaidOut => " could not be paid out: the refund has failed, and they are back. ".to_owned(),
+    });
     doc.say(&format!("{} can be spent now.", money(news.available, quote)));
     notice(&doc)
 }
@@ -370,3 +374,6 @@ pub fn refused(refused: &Refused) -> Value {
     }
     notice(&doc)
 }
+
+#[cfg(test)]
+mod tests;

@@ -379,10 +379,26 @@ pub struct News {
     pub room: String,
     /// What it was.
     pub purpose: Purpose,
-    /// How much came in.
+    /// What became of it.
+    #[serde(default)]
+    pub kind: NewsKind,
+    /// How much.
     pub amount: Msat,
     /// What could be spent then.
     pub available: Msat,
+}
+
+/// What became of money that a room is told about.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NewsKind {
+    /// It came in.
+    #[default]
+    CameIn,
+    /// A refund has arrived.
+    PaidOut,
+    /// A refund has failed for certain; what was held back for it is free again.
+    NotPaidOut,
 }
 
 /// Why something is not answered or not done.

@@ -22,8 +22,8 @@ mod wire;
 use std::pin::Pin;
 
 pub use ask::{
-    Answer, Ask, ChannelLine, History, Invoice, News, NodeAsk, NodeStanding, PartnerLine, PartnerWindow, Payout,
-    PayoutStep, RateLine, Refused, Report, Standing, StatementLine, Told, Transcription,
+    Answer, Ask, ChannelLine, History, Invoice, News, NewsKind, NodeAsk, NodeStanding, PartnerLine, PartnerWindow,
+    Payout, PayoutStep, RateLine, Refused, Report, Standing, StatementLine, Told, Transcription,
 };
 pub use config::{DeckFile, GuardRules, PlanPrices, Settings, SettingsError};
 pub use counter::{Counter, OpenError};

@@ -21,12 +21,15 @@ pub(super) struct Wallet {
 impl Wallet {
     /// Starts the node. What is credited lets calls go on at once; rooms hear of it by the news, which are read from the ledger.
     pub(super) async fn start(config: &Config, ledger: &Ledger, service: Service) -> Result<Self, StartError> {
+        let freed = service.clone();
         let on_credited = Arc::new(move |credited: Credited| -> lightning::Told {
             tracing::info!(amount = %credited.amount, "a top-up was credited");
             service.topped_up();
             Box::pin(async { true })
         });
-        let on_ended = Arc::new(|payout: lightning::Payout| -> lightning::Told {
+        let on_ended = Arc::new(move |payout: lightning::Payout| -> lightning::Told {
+            // What was held back for it, and was not paid, may let a call go on.
+            freed.topped_up();
             tracing::info!(id = %payout.id, amount = %payout.amount, paid = matches!(payout.state, PayoutState::Paid { .. }), "a payout is over");
             Box::pin(async { true })
         });

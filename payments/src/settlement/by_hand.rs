@@ -32,9 +32,9 @@ impl Clerk {
                 continue;
             }
             owes = true;
-            let under =
+            let mut under =
                 brought.iter().filter(|a| a.reference == Some(due.reference) && a.asset == Some(terms.asset));
-            let sum = under.fold(Some(Stroops::ZERO), |sum, arrival| sum?.checked_add(arrival.amount));
+            let sum = under.try_fold(Stroops::ZERO, |sum, arrival| sum.checked_add(arrival.amount));
             let sum = sum.unwrap_or(Stroops::MAX);
             if sum.is_zero() {
                 continue;

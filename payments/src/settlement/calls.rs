@@ -65,7 +65,9 @@ pub enum CallsError {
     #[error("the rate decks cannot be read: {0}")]
     Decks(#[from] DeckError),
     /// Nobody knows what a call that they handed us costs them.
-    #[error("the partner's price deck has no price for call {call}: {error}; import one that has it, valid from before the call")]
+    #[error(
+        "the partner's price deck has no price for call {call}: {error}; import one that has it, valid from before the call"
+    )]
     NoPrice {
         /// Our name of the call.
         call: String,

@@ -266,7 +266,8 @@ impl PartnerConfig {
         let asset: Asset = read(&at("asset"), &self.asset)?;
         let per_bitcoin: Stroops = read(&at("per_bitcoin"), &self.per_bitcoin)?;
         let rate = Rate::per_btc(per_bitcoin.get());
-        let rate = rate.ok_or_else(|| wrong(&at("per_bitcoin"), "is nothing; say what a bitcoin is worth in the asset"))?;
+        let rate =
+            rate.ok_or_else(|| wrong(&at("per_bitcoin"), "is nothing; say what a bitcoin is worth in the asset"))?;
         let between = self.between(key, tariffs, seen)?;
         if !(1..=MOST_DAYS).contains(&self.window_days) {
             let is = format!("is {}; it has to be 1 to {MOST_DAYS}", self.window_days);
@@ -290,15 +291,13 @@ impl PartnerConfig {
         })
     }
 
-    fn between(
-        &self,
-        key: &str,
-        tariffs: &TariffsConfig,
-        seen: &mut Seen,
-    ) -> Result<Between, SettlementConfigError> {
+    fn between(&self, key: &str, tariffs: &TariffsConfig, seen: &mut Seen) -> Result<Between, SettlementConfigError> {
         let at = |what: &str| format!("{key}.{what}");
         if self.trunk.is_none() && self.from.is_empty() {
-            return Err(wrong(&at("trunk"), "is missing, and so is from: by one of them the partner's calls are found"));
+            return Err(wrong(
+                &at("trunk"),
+                "is missing, and so is from: by one of them the partner's calls are found",
+            ));
         }
         if let Some(trunk) = &self.trunk {
             if !tariffs.trunks.iter().any(|known| known.name == *trunk) {

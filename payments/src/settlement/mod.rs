@@ -26,12 +26,10 @@ mod windows;
 pub use agreement::{Agreement, Dispute, Proposal, Refused, Settlement, Standing};
 pub use calls::{Between, CallsError, OurCall, OurCalls, calls};
 pub use clerk::{Books, Clerk, ClerkError, Did, Partner};
-pub use config::{
-    Agreed, AgreedPartner, FeesConfig, PartnerConfig, Paying, SettlementConfig, SettlementConfigError,
-};
+pub use config::{Agreed, AgreedPartner, FeesConfig, PartnerConfig, Paying, SettlementConfig, SettlementConfigError};
+pub use due::{Accounts, Due, PayWhen, booked, due, held, not_paid, paid};
 pub use files::FileError;
 pub use office::{Engines, GRACE, Imported, Office, OfficeError, PartnerStanding, Shown};
-pub use due::{Accounts, Due, PayWhen, booked, due, held, not_paid, paid};
 pub use payments::{Payment, PaymentEnd};
 pub use statement::{
     CallLine, CallName, Carried, PairSecret, Side, Statement, StatementError, StatementHash, Terms, Totals, Window,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use payments::attach::server::Listener;
-use payments::attach::{Address, Ask, Attached, Counter, News, Refused, Remote, Settings, Standing, Told};
+use payments::attach::{Address, Ask, Attached, Counter, News, NewsKind, Refused, Remote, Settings, Standing, Told};
 use payments::cdr::{Direction, Ending};
 use payments::charge::{CallCharging as _, CallCredit, Declined, Happened, Length, Means, Prepaid};
 use payments::ledger::{AccountKind, Movement, Purpose, Transfer, TransferId};
@@ -22,6 +22,7 @@ on_both! {
     a_call_behind_a_socket_is_charged_to_the_millisatoshi
     a_desk_that_is_gone_ends_its_call_and_a_module_that_is_gone_cuts_it
     money_that_comes_in_is_news_once_for_its_room_also_after_a_restart
+    how_a_refund_ends_is_news_for_its_room
 }
 
 const ROOM: &str = "!room:hs";
@@ -228,6 +229,7 @@ async fn money_that_comes_in_is_news_once_for_its_room_also_after_a_restart(kind
         id: id.to_string(),
         room: ROOM.into(),
         purpose: Purpose::TopUp,
+        kind: NewsKind::CameIn,
         amount: msat(5_000),
         available: msat(8_000),
     };
@@ -246,5 +248,40 @@ async fn money_that_comes_in_is_news_once_for_its_room_also_after_a_restart(kind
     let Told::News { news: came, .. } = told(&*house.counter, news(Some(next))).await else { panic!() };
     let ids: Vec<_> = came.into_iter().map(|news| news.id).collect();
     assert_eq!(ids, [one.id, two], "what is younger than a minute comes again, so that nothing is missed");
+    house.counter.close().await;
+}
+
+async fn how_a_refund_ends_is_news_for_its_room(kind: Kind) {
+    let house = House::new(kind).await;
+    standing(&*house.counter).await;
+    let ledger = house.database.ledger().await;
+    ledger.open_account(account("node"), AccountKind::Lightning).await.unwrap();
+    let Told::News { after, .. } = told(&*house.counter, Ask::News { after: None }).await else { panic!() };
+    // As Lightning does it: held back, then paid with its fee; and another that failed.
+    let of = |name: &str, purpose, movement| Transfer { id: TransferId::named(&["refund", name]), purpose, movement };
+    let held = |amount| Movement::Reserve {
+        debit: Prepaid::account(ROOM),
+        credit: account("node"),
+        amount: msat(amount),
+        expires: None,
+    };
+    for (name, amount) in [("one", 1_000), ("two", 700)] {
+        ledger.apply(vec![of(name, Purpose::Refund, held(amount))]).await.unwrap();
+    }
+    ledger.apply(vec![of("fee", Purpose::RoutingFee, held(100))]).await.unwrap();
+    let reservation = |name: &str| TransferId::named(&["refund", name]);
+    let paid = |name: &str, amount| Movement::Settle { reservation: reservation(name), amount: msat(amount) };
+    let arrived = of("one paid", Purpose::Refund, paid("one", 1_000));
+    let fee = of("fee paid", Purpose::RoutingFee, paid("fee", 40));
+    let failed = of("two released", Purpose::Refund, Movement::Void { reservation: reservation("two") });
+    ledger.apply(vec![arrived, fee]).await.unwrap();
+    ledger.apply(vec![failed]).await.unwrap();
+    house.counter.topped_up();
+    let Told::News { news, .. } = told(&*house.counter, Ask::News { after: Some(after) }).await else { panic!() };
+    let seen: Vec<_> = news.iter().map(|news| (news.id.clone(), news.kind, news.amount, news.room.as_str())).collect();
+    let one = (arrived.id.to_string(), NewsKind::PaidOut, msat(1_000), ROOM);
+    let two = (failed.id.to_string(), NewsKind::NotPaidOut, msat(700), ROOM);
+    assert_eq!(seen, [one, two], "each once, and nothing of the fee");
+    assert_eq!(news[1].available, msat(3_000 - 1_040), "what was held back is free again");
     house.counter.close().await;
 }

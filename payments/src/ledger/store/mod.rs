@@ -335,7 +335,16 @@ impl Ledger {
     /// What the database says.
     pub async fn posted(&self, purpose: Purpose, after: i64, limit: u32) -> Result<Vec<(i64, Record)>, StoreError> {
         let since = UnixMillis(self.now().0.saturating_sub(SLOW_MS));
-        reads::posted(&self.database, purpose, after, OVERLAP, since, limit).await
+        reads::moved(&self.database, (purpose, 1..=1), after, OVERLAP, since, limit).await
+    }
+
+    /// The same of reservations that were settled or voided.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn resolved(&self, purpose: Purpose, after: i64, limit: u32) -> Result<Vec<(i64, Record)>, StoreError> {
+        let since = UnixMillis(self.now().0.saturating_sub(SLOW_MS));
+        reads::moved(&self.database, (purpose, 3..=4), after, OVERLAP, since, limit).await
     }
 
     /// The number of the last transfer; 0: there is none.

@@ -1,5 +1,7 @@
 //! What is asked of the books. The SQL is the same for both databases.
 
+use std::ops::RangeInclusive;
+
 use super::rows::{AccountRow, ReservationRow, SumsRow, TransferRow, stored_time};
 use super::{Period, StoreError};
 use crate::UnixMillis;
@@ -122,16 +124,16 @@ struct NumberedRow {
 
 /// Who commits later may have the lower number: what is behind `after` by less than `overlap` and not older than `since` comes
 /// once more.
-pub(super) async fn posted(
+pub(super) async fn moved(
     database: &Database,
-    purpose: Purpose,
+    (purpose, movements): (Purpose, RangeInclusive<i64>),
     after: i64,
     overlap: i64,
     since: UnixMillis,
     limit: u32,
 ) -> Result<Vec<(i64, Record)>, StoreError> {
     let rows: Vec<NumberedRow> = ask!(database, pool => sqlx::query_as(
-            "SELECT * FROM transfers WHERE seq > $1 AND (seq > $2 OR at >= $3) AND movement = 1 AND purpose = $4
+            "SELECT * FROM transfers WHERE seq > $1 AND (seq > $2 OR at >= $3) AND movement BETWEEN $6 AND $7 AND purpose = $4
                  AND refusal IS NULL ORDER BY seq LIMIT $5",
         )
         .bind(after.saturating_sub(overlap))
@@ -139,6 +141,8 @@ pub(super) async fn posted(
         .bind(stored_time(since))
         .bind(i64::from(purpose.number()))
         .bind(i64::from(limit))
+        .bind(movements.start())
+        .bind(movements.end())
         .fetch_all(pool))?;
     Ok(rows.into_iter().map(|r| r.row.read().map(|record| (r.seq, record))).collect::<Result<_, _>>()?)
 }

@@ -13,7 +13,9 @@ fn partner() -> Value {
 }
 
 fn section(partners: Value) -> Value {
-    json!({ "network": "testnet", "rpc": "https://rpc.example/key", "key_file": "stellar.key", "partners": partners })
+    let mut section = json!({ "network": "testnet", "rpc": "https://rpc.example/key", "key_file": "stellar.key" });
+    section["partners"] = partners;
+    section
 }
 
 fn with(mut one: Value, key: &str, value: Value) -> Value {

@@ -244,14 +244,17 @@ impl Inbox {
         account: AccountId,
         reference: Option<u64>,
     ) -> Result<bool, TableError> {
-        let claimed = changed!(&self.database, sqlx::query(
+        let claimed = changed!(
+            &self.database,
+            sqlx::query(
                 "UPDATE stellar_arrivals SET claim = $3, claim_reference = coalesce(claim_reference, $4)
                  WHERE tx = $1 AND operation = $2 AND (claim IS NULL OR claim = $3)",
             )
             .bind(&arrival.tx.bytes()[..])
             .bind(i64::from(arrival.operation))
             .bind(&account.bytes()[..])
-            .bind(reference.map(u64::cast_signed)))?;
+            .bind(reference.map(u64::cast_signed))
+        )?;
         Ok(claimed == 1)
     }
 

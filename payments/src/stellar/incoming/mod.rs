@@ -407,7 +407,8 @@ mod tests {
 
     fn told(asset: Asset, memo: xdr::Memo) -> Whose {
         let accepted = [Accepted { asset: usd(3), rate: Rate::per_btc(1_000_000_000_000).unwrap() }];
-        let expected = |reference| (reference == 4).then(|| Expected { reference, account: account("partner"), agreed: None });
+        let expected =
+            |reference| (reference == 4).then(|| Expected { reference, account: account("partner"), agreed: None });
         let tx = transaction(memo, vec![pay(us(), asset, 1_000)]);
         whose(&arrivals(key(US), &tx)[0], &accepted, expected)
     }

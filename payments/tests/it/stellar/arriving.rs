@@ -3,7 +3,9 @@
 use payments::TableError;
 use payments::database::Database as Tables;
 use payments::ledger::Ledger;
-use payments::stellar::incoming::{Accepted, Expected, Expecting, Inbox, Keeping, Landing, WatchError, Watcher, booked, whose};
+use payments::stellar::incoming::{
+    Accepted, Expected, Expecting, Inbox, Keeping, Landing, WatchError, Watcher, booked, whose,
+};
 use payments::stellar::rpc::RpcClient;
 use payments::stellar::{Asset, Destination, Draft, FeeRate, Memo, Pay, Rate, TimeBounds};
 

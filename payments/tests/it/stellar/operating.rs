@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use payments::ChargeRequest;
 use payments::attach::{Ask, Attached as _, Counter, PartnerWindow, Settings, Told};
 use payments::cdr::{Carrier, Direction, Ending, Leg, store};
 use payments::charge::{CallCharging as _, Length, Prepaid, Quota, Service};
@@ -20,7 +21,6 @@ use payments::settlement::{
 use payments::stellar::payer::Did as Paying;
 use payments::stellar::{Destination, Memo, TxHash};
 use payments::tariff::{DeckKind, DeckStore, Import, TariffsConfig};
-use payments::ChargeRequest;
 use serde_json::{Value, json};
 
 use super::arriving::send;
@@ -94,11 +94,9 @@ impl Operator {
         let ledger = Ledger::on(tables.clone(), hands.clock());
         let them = if n == 1 { "bob" } else { "ada" };
         let decks = DeckStore::new(tables.clone());
-        for (kind, name) in [
-            (DeckKind::CustomerPrice, "retail"),
-            (DeckKind::TrunkCost, them),
-            (DeckKind::CustomerPrice, "handed"),
-        ] {
+        for (kind, name) in
+            [(DeckKind::CustomerPrice, "retail"), (DeckKind::TrunkCost, them), (DeckKind::CustomerPrice, "handed")]
+        {
             let (name, by, file) = (name.to_owned(), "the tests".to_owned(), DECK.as_bytes().to_vec());
             decks.import(ledger.now(), Import { kind, name, valid_from: None, by, file }).await.unwrap();
         }
@@ -156,10 +154,11 @@ impl Operator {
         credit.settle(length, Ending::default(), Duration::from_secs(10)).await;
         let recorded = async {
             while store::revisions(self.ledger.database(), &request.name(), Leg::Customer).await.unwrap().is_empty() {
-                tokio::task::yield_now().await;
+                // Nothing tells of a row that was written.
+                tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(20), recorded).await.expect("a call that has ended has its record");
+        tokio::time::timeout(Duration::from_secs(60), recorded).await.expect("a call that has ended has its record");
     }
 
     /// A call out over the partner's trunk.
@@ -191,6 +190,18 @@ impl Operator {
 
     async fn standing(&self) -> PartnerStanding {
         self.office.standings().await.unwrap().pop().unwrap()
+    }
+
+    /// Lets go of its database: a server has connections for so many at a time.
+    async fn leaves(self) {
+        self.prepaid.service().close().await;
+        match self.ledger.database() {
+            Tables::Sqlite(file) => {
+                file.writer.close().await;
+                file.reader.close().await;
+            }
+            Tables::Postgres(pool) => pool.close().await,
+        }
     }
 
     fn is(&self, at: u64) {
@@ -476,7 +487,10 @@ async fn what_comes_under_no_number_waits_in_suspense_until_people_say_whose_it_
     let tx = last_applied(&pair.double);
     one.rest().await;
     let lying = one.office.suspense(10).await.unwrap();
-    assert_eq!(lying.iter().map(|kept| (kept.arrival.tx, kept.arrival.reference)).collect::<Vec<_>>(), [(tx, Some(4711))]);
+    assert_eq!(
+        lying.iter().map(|kept| (kept.arrival.tx, kept.arrival.reference)).collect::<Vec<_>>(),
+        [(tx, Some(4711))]
+    );
     assert_eq!(one.balance(Books::default().suspense).await, 60_000);
     assert!(one.standing().await.owed.is_some(), "nobody knows whose it is");
     assert_eq!(one.office.assign(tx, 0, "bob").await.unwrap(), link.memo_id);
@@ -543,7 +557,7 @@ async fn killed_at_any_step_an_operator_settles_once(kind: Kind) {
         let pair = Pair::new(kind, ["automatic", "automatic"]).await;
         let (one, mut two) = (pair.operator(1).await, pair.operator(2).await);
         talk(&one, &two).await;
-        drop(one);
+        one.leaves().await;
         pair.first_window_ends(&[&two]);
         let file = two.export().await;
         std::fs::write(pair.folder.path().join("bob.txt"), &file).unwrap();
@@ -557,6 +571,8 @@ async fn killed_at_any_step_an_operator_settles_once(kind: Kind) {
         one.rest().await;
         two.rest().await;
         assert_settled(&one, &two, &pair.double).await;
+        one.leaves().await;
+        two.leaves().await;
     }
 }
 
