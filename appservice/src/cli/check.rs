@@ -7,6 +7,7 @@ use models::{
     speakers::{SpeakerConfig, SpeakerModels},
     weights,
 };
+use payments::settlement::Office;
 use reqwest::StatusCode;
 use secrecy::ExposeSecret as _;
 use serde::Serialize;
@@ -58,6 +59,7 @@ pub(super) fn run(path: &Path, json: bool) -> Exit {
             sip(&config, &mut found);
             let exit = block_on(async {
                 network(&config, &mut found).await;
+                settlement(&config, &mut found).await;
                 Exit::Good
             });
             if exit != Exit::Good {
@@ -199,6 +201,19 @@ fn sip(config: &Config, found: &mut Findings) {
             "no address is named that callers can send sound to",
             "name the public address of this machine",
         );
+    }
+}
+
+async fn settlement(config: &Config, found: &mut Findings) {
+    let about = "payments.settlement";
+    let Some((payments, section)) = config.payments.as_ref().and_then(|p| Some((p, p.settlement.as_ref()?))) else {
+        return;
+    };
+    // The configuration was looked through when it was read.
+    let Ok(agreed) = section.check(&payments.tariffs) else { return };
+    match Office::look(&agreed).await {
+        Ok(account) => found.good(about, format!("{account} settles with {} operators", agreed.partners.len())),
+        Err(error) => found.bad(about, error.to_string(), "mend what is named; until then nothing is settled"),
     }
 }
 

@@ -144,6 +144,7 @@ impl Counter {
         };
         let (office, engines) = open_settlement(settings, &ledger).await?.unzip();
         let prepaid = Prepaid::new(service, tariffs, settings.guard.clone().into(), &settings.node).await?;
+        let prepaid = prepaid.with_rates(rates.clone());
         let counter = Arc::new(Self {
             prepaid,
             plans: Plans::new(ledger.clone(), settings.plans.into(), fees),

@@ -117,6 +117,9 @@ pub struct About {
     /// The machine that handed us a call that came in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<IpAddr>,
+    /// What a bitcoin was worth in other money. In the record it is [`Cdr::fx_rate`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fx_rate: Option<String>,
 }
 
 /// What is known of a call when it has ended. What is not known is `None`.
@@ -179,7 +182,8 @@ pub struct Cdr {
     pub cost: Msat,
     /// What the other leg cost, on the customer's leg: the carrier's.
     pub carrier_cost: Option<Msat>,
-    /// What a rate in another currency was changed by; `None`: rates are in millisatoshi.
+    /// What a bitcoin was worth in other money when the call began ([`crate::rates::Quote::reference`]), for those who keep books in
+    /// that; the call was charged in millisatoshi whatever it was. `None`: no rates were set up, or none was believed.
     pub fx_rate: Option<String>,
     /// All that was reserved for it, again and again.
     pub reserved: Msat,
@@ -214,7 +218,7 @@ impl Cdr {
             partial: 0,
             account: call.payer,
             payee: call.payee,
-            about: About { carrier: carrier.clone(), ..call.about.clone() },
+            about: About { carrier: carrier.clone(), fx_rate: None, ..call.about.clone() },
             rate: call.rate.clone(),
             answered: call.answered,
             ended: call.ended.unwrap_or_default(),
@@ -222,7 +226,7 @@ impl Cdr {
             billed_seconds: sold.seconds,
             cost: sold.cost,
             carrier_cost: bought.map(|bought| bought.cost),
-            fx_rate: None,
+            fx_rate: call.about.fx_rate.clone(),
             reserved: call.reserved,
             charged: call.charged,
             unpaid: call.unpaid,

@@ -9,6 +9,7 @@ use crate::cdr::store::{self, CdrError};
 use crate::cdr::{About, Carrier, Direction, Leg};
 use crate::guard::{Guard, Rules};
 use crate::ledger::{AccountId, AccountKind, Period, StoreError};
+use crate::rates::Rates;
 use crate::tariff::routing::{Choice, Trunk, Wanted, choose};
 use crate::tariff::{DeckKind, Decks, Number};
 use crate::{ChargeRequest, NoCharge, UnixMillis};
@@ -65,6 +66,7 @@ pub struct Prepaid {
     guard: Arc<Mutex<Guard>>,
     payee: AccountId,
     node: Arc<str>,
+    rates: Option<Rates>,
 }
 
 impl Prepaid {
@@ -78,7 +80,13 @@ impl Prepaid {
         let mut guard = Guard::new(rules);
         recall(&service, &mut guard).await?;
         let tariffs = Arc::new(RwLock::new(Arc::new(tariffs)));
-        Ok(Self { service, tariffs, guard: Arc::new(Mutex::new(guard)), payee, node: node.into() })
+        Ok(Self { service, tariffs, guard: Arc::new(Mutex::new(guard)), payee, node: node.into(), rates: None })
+    }
+
+    /// Writes into calls' records what a bitcoin is worth in other money when they begin.
+    #[must_use]
+    pub fn with_rates(self, rates: Option<Rates>) -> Self {
+        Self { rates, ..self }
     }
 
     /// The account of a room.
@@ -138,6 +146,8 @@ impl Prepaid {
             node: self.node.to_string(),
             sip_call_id: Some(request.sip_call_id.clone()).filter(|id| !id.is_empty()),
             source: request.source,
+            // Without a rate that is believed the call is charged all the same.
+            fx_rate: self.rates.as_ref().and_then(|rates| rates.quote().ok()).map(|quote| quote.reference()),
         };
         let terms = CallTerms { payer: account, payee: self.payee, rate, limit: admitted.limit, about };
         let (guard, ledger) = (Arc::clone(&self.guard), self.service.ledger().clone());

@@ -188,15 +188,9 @@ impl Office {
     /// # Errors
     /// [`OfficeError`] names the key of the configuration, and the file.
     pub async fn open(agreed: Agreed, ledger: &Ledger) -> Result<(Self, Engines), OfficeError> {
-        let Agreed { network, rpc, key_file, account, policy, partners } = agreed;
-        let (key, signing) = (SigningKey::read(&key_file)?, SigningKey::read(&key_file)?);
+        let (key, signing) = (our_key(&agreed)?, our_key(&agreed)?);
         let ours = key.address();
-        if let Some(account) = account.filter(|account| *account != ours) {
-            return Err(OfficeError::OtherKey { account, key: ours });
-        }
-        if let Some(same) = partners.iter().find(|agreed| agreed.partner.key == ours) {
-            return Err(OfficeError::Ourselves(same.name.clone()));
-        }
+        let Agreed { network, rpc, policy, partners, .. } = agreed;
         let known = partners.into_iter().map(|agreed| Ok(Known { secret: pair_secret(&agreed)?, agreed }));
         let partners: Vec<Known> = known.collect::<Result<_, OfficeError>>()?;
         let client = || RpcClient::new(rpc.expose_secret());
@@ -212,6 +206,19 @@ impl Office {
         let watcher = Watcher::new(inbox.clone(), server, books, accepted, Windows::new(database)).await?;
         let office = Self { network, account: ours, partners, clerk, ledger: ledger.clone(), inbox, rpc: client()? };
         Ok((office, Engines { payer, watcher }))
+    }
+
+    /// Looks at the files that [`Office::open`] reads, and whether the server is on the network; our account. Changes nothing.
+    ///
+    /// # Errors
+    /// [`OfficeError`] names the key of the configuration, and the file.
+    pub async fn look(agreed: &Agreed) -> Result<Address, OfficeError> {
+        let key = our_key(agreed)?;
+        for partner in &agreed.partners {
+            pair_secret(partner)?;
+        }
+        RpcClient::new(agreed.rpc.expose_secret())?.check(&agreed.network).await?;
+        Ok(key.address())
     }
 
     /// Makes statements by the calendar, pays, and watches what comes in, until `stop`. Killed at any point, nothing is lost.
@@ -533,6 +540,19 @@ impl Known {
     fn next(&self, newest: Option<&Kept>) -> Window {
         let from = newest.map_or(self.agreed.since, |kept| kept.settlement.ours().window.until);
         Window { from, until: from.after(self.agreed.window) }
+    }
+}
+
+/// The key, whose account is the one that is written down, and no partner's.
+fn our_key(agreed: &Agreed) -> Result<SigningKey, OfficeError> {
+    let key = SigningKey::read(&agreed.key_file)?;
+    let ours = key.address();
+    if let Some(account) = agreed.account.filter(|account| *account != ours) {
+        return Err(OfficeError::OtherKey { account, key: ours });
+    }
+    match agreed.partners.iter().find(|agreed| agreed.partner.key == ours) {
+        Some(same) => Err(OfficeError::Ourselves(same.name.clone())),
+        None => Ok(key),
     }
 }
 

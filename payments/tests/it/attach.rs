@@ -23,6 +23,7 @@ on_both! {
     a_desk_that_is_gone_ends_its_call_and_a_module_that_is_gone_cuts_it
     money_that_comes_in_is_news_once_for_its_room_also_after_a_restart
     how_a_refund_ends_is_news_for_its_room
+    a_calls_record_says_what_a_bitcoin_was_worth_when_it_began
 }
 
 const ROOM: &str = "!room:hs";
@@ -284,4 +285,27 @@ async fn how_a_refund_ends_is_news_for_its_room(kind: Kind) {
     assert_eq!(seen, [one, two], "each once, and nothing of the fee");
     assert_eq!(news[1].available, msat(3_000 - 1_040), "what was held back is free again");
     house.counter.close().await;
+}
+
+async fn a_calls_record_says_what_a_bitcoin_was_worth_when_it_began(kind: Kind) {
+    let (database, folder) = (Database::new(kind).await, tempfile::tempdir().unwrap());
+    let sources = serde_json::json!([{ "type": "fixed", "name": "contract", "price": "50000" }]);
+    let rates = serde_json::json!({ "currency": "EUR", "min_sources": 1, "sources": sources });
+    let rates = serde_json::from_value(rates).unwrap();
+    let settings = Settings { rates, ..settings(&database.url, folder.path()) };
+    let counter = Counter::open(&settings, folder.path()).await.unwrap();
+    let quote = loop {
+        if let Some(quote) = counter.ask(Ask::Balance { room: ROOM.into() }).await.unwrap().quote {
+            break quote;
+        }
+        // Nothing tells of a price that came.
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    };
+    let credit = begun(&*counter, "call").await;
+    credit.settle(Length::Of(Duration::from_secs(2)), Ending::default(), Duration::from_secs(10)).await;
+    counter.close().await;
+    let records = crate::charge::all_records(&database.ledger().await).await;
+    let worth: Vec<_> = records.iter().map(|cdr| cdr.fx_rate.clone()).collect();
+    assert_eq!(worth, [Some(quote.reference())]);
+    assert!(quote.reference().starts_with("BTC/EUR 50000 ("), "{}", quote.reference());
 }

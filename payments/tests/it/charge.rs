@@ -42,6 +42,7 @@ pub(crate) fn terms(node: &str) -> CallTerms {
         node: node.into(),
         sip_call_id: None,
         source: None,
+        fx_rate: None,
     };
     let rate = Rate { deck, prefix: "44".parse().unwrap(), price: price() };
     CallTerms { payer: account("ada"), payee: account("revenue"), rate, limit: None, about }

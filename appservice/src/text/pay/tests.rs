@@ -87,8 +87,7 @@ fn a_standing_tells_what_can_be_spent_and_what_the_plan_allows() {
     ] {
         assert!(told.contains(part), "{told}");
     }
-    let ends =
-        Standing { subscription: busy.subscription.clone().map(|s| Subscription { renews: false, ..s }), ..busy };
+    let ends = Standing { subscription: busy.subscription.map(|s| Subscription { renews: false, ..s }), ..busy };
     assert!(words(&plan(&ends, None, &zone())).contains("14:08, then it ends"));
 }
 

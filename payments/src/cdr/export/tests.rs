@@ -29,6 +29,7 @@ fn call() -> Snapshot {
             node: "here".into(),
             sip_call_id: None,
             source: None,
+            fx_rate: None,
         },
         next_number: 3,
         held: None,

@@ -38,6 +38,7 @@ fn terms(price: Price) -> CallTerms {
         node: "here".into(),
         sip_call_id: None,
         source: None,
+        fx_rate: None,
     };
     let rate = Rate { deck, prefix: "44".parse().unwrap(), price };
     CallTerms { payer: account("ada"), payee: account("revenue"), rate, limit: None, about }

@@ -424,6 +424,20 @@ mod tests {
     }
 
     #[test]
+    fn what_two_have_agreed_counts_before_what_an_asset_is_worth_today() {
+        let today = [Accepted { asset: usd(3), rate: Rate::per_btc(1_000_000_000_000).unwrap() }];
+        let agreed = |asset, rate| {
+            let agreed = Some(Accepted { asset, rate: Rate::per_btc(rate).unwrap() });
+            let expected = |reference| Some(Expected { reference, account: account("partner"), agreed });
+            let tx = transaction(xdr::Memo::Id(4), vec![pay(us(), usd(3), 1_000)]);
+            whose(&arrivals(key(US), &tx)[0], &today, expected)
+        };
+        let known = |worth| Whose::Known { account: account("partner"), worth: Msat::new(worth).unwrap() };
+        assert_eq!(agreed(usd(3), 2_000_000_000_000), known(50));
+        assert_eq!(agreed(usd(66), 2_000_000_000_000), known(100), "in another asset than was agreed, and one we take");
+    }
+
+    #[test]
     fn an_arrival_that_is_seen_twice_is_booked_once_and_what_nobody_knows_waits_in_suspense() {
         let mut book = Book::default();
         for (name, kind) in

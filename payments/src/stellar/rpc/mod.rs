@@ -63,7 +63,7 @@ pub enum RpcError {
     Xdr(#[from] ReadError),
     /// Another network than ours: nothing is signed for it.
     #[error(
-        "the Stellar RPC server is on the network {found:?}, not on {expected:?}; check stellar.rpc and stellar.network"
+        "the Stellar RPC server is on the network {found:?}, not on {expected:?}; check payments.settlement.rpc and payments.settlement.network"
     )]
     OtherNetwork {
         /// Ours.

@@ -407,6 +407,11 @@ async fn what_others_have_written_or_changed_is_refused_and_changes_nothing(kind
     let other: SettlementConfig =
         serde_json::from_value(section(2, &pair.double.url, pair.folder.path(), "automatic")).unwrap();
     let (mut agreed, theirs) = (config.check(&tariffs(1)).unwrap(), other.key_file);
+    private(&secret, &"5".repeat(64));
+    assert_eq!(Office::look(&agreed).await.unwrap(), address(1));
+    pair.double.lies(Some("Another network"));
+    let elsewhere = Office::look(&agreed).await.unwrap_err();
+    assert!(matches!(elsewhere, OfficeError::Rpc(_)), "{elsewhere}");
     agreed.key_file = theirs;
     let refused = Office::open(agreed, &one.ledger).await.unwrap_err();
     assert!(matches!(refused, OfficeError::OtherKey { .. }), "{refused}");
