@@ -251,7 +251,12 @@ fn dates(scorer: &mut Scorer<'_>, dialogue: &Dialogue, notes: &Notes) {
         if let Some(place) = wanted.iter().position(|days| days.hold(day)) {
             wanted.remove(place);
             right += 1;
+        } else {
+            scorer.fault(&format!("day too many: {day}"));
         }
+    }
+    for days in wanted {
+        scorer.fault(&format!("day missed: {} to {}", days.0, days.1));
     }
     scorer.score.dates = Hits { right, wanted: count, given: all };
     if let Some(meeting) = &reference.next_meeting {

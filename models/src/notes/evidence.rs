@@ -74,7 +74,7 @@ struct Line<'a> {
 
 /// "I'll", "sure", "leave it to me": the words by which one takes something on.
 static TAKES_ON: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"(?i)\b(?:I'll|I’ll|I will|I'm going to|I am going to|I'm gonna|I can|I could|I have to|I need to|I must|I should|I promise|I'd|let me|leave (?:it|that) (?:to|with) me|on me|mine|my job|my action|yes|yeah|yep|sure|ok|okay|of course|will do|no problem|certainly|gladly|absolutely|on it|done|consider it done|happy to|I've got (?:it|that)|we'll|we will|we can)\b")
+    Regex::new(r"(?i)\b(?:I'll|I’ll|I will|I'm going to|I am going to|I'm gonna|I can|I could|I have to|I need to|I must|I should|shall I|should I|do you want me to|I promise|I'd|let me|leave (?:it|that) (?:to|with) me|on me|mine|my job|my action|yes|yeah|yep|sure|ok|okay|of course|will do|no problem|certainly|gladly|absolutely|on it|done|consider it done|happy to|I've got (?:it|that)|we'll|we will|we can)\b")
         .expect("a test compiles this constant pattern")
 });
 
@@ -384,7 +384,7 @@ fn telling(text: &str) -> HashSet<String> {
 }
 
 /// Whether a text has the small words of English: patterns for English say nothing of other languages.
-pub(super) fn seems_english(text: &str) -> bool {
+fn seems_english(text: &str) -> bool {
     const SMALL: &[&str] = &[
         "the", "a", "and", "to", "of", "i", "we", "you", "it", "is", "that", "for", "on", "in", "i'll", "we'll",
         "it's", "yes", "no", "be", "will", "can", "do", "have", "are", "this", "my", "your", "at", "by", "okay",

@@ -6,11 +6,11 @@ use super::super::roots::root;
 use super::super::sentences::{is_stop_word, words};
 use super::super::{Action, Due, ItemId};
 use super::clauses::{is_condition, named_at_end, promises_nothing, without_due, without_why};
-use super::patterns::{I_DO, THANKS, TRIGGER, WE_DO, WHO_DOES, WILL_NOT};
+use super::patterns::{I_DO, NO_ANSWER, THANKS, TRIGGER, WE_DO, WHO_DOES, WILL_NOT};
 use super::{ANSWER_MS, Call, Drawn, REACH, cites, in_common, is_question};
 
 /// Words that stand for what was named before.
-const REFERS: &[&str] = &["it", "them", "that", "this"];
+pub(super) const REFERS: &[&str] = &["it", "them", "that", "this"];
 
 impl Call<'_, '_> {
     /// What a sentence says is to be done.
@@ -28,6 +28,7 @@ impl Call<'_, '_> {
             let clause_words = words(clause);
             if clause_words.len() < 2
                 || promises_nothing(&clause_words, found.is_some())
+                || self.is_fulfilment(at, &clause_words)
                 || is_condition(&sentence.text[..whole.start()])
             {
                 continue;
@@ -41,7 +42,11 @@ impl Call<'_, '_> {
             }
             let mut due = found.map(|f| f.due.clone());
             if due.is_none() && index + 1 == triggers.len() {
-                due = self.due_behind(at, &mut ids);
+                due = self
+                    .due_behind(at, &mut ids)
+                    .or_else(|| self.due_of_fulfilment(at))
+                    .or_else(|| self.due_in_reply(at, owner.as_deref(), &mut ids))
+                    .or_else(|| self.due_in_front(at, trigger));
             }
             let by = owner.clone().unwrap_or_default();
             let topic = self.topic(&text, at);
@@ -49,7 +54,7 @@ impl Call<'_, '_> {
             out.push(Drawn { item, at, topic, by, withdrawn: false });
         }
         if out.is_empty() {
-            out.extend(self.taken_on(at));
+            out.extend(self.taken_on(at).or_else(|| self.taken_over(at)).or_else(|| self.tagged(at)));
         }
         out
     }
@@ -69,7 +74,25 @@ impl Call<'_, '_> {
         if trigger.name("me").is_some() {
             return (!(is_question(sentence) && index == 0)).then(|| Some(sentence.speaker.to_owned()));
         }
+        if trigger.name("shall").is_some() {
+            // "Shall I write to her?" "Yes please."
+            let wanted = agreed.or_else(|| self.replies(at).next().filter(|reply| THANKS.is_match(reply.text)))?;
+            ids.push(wanted.id);
+            return is_question(sentence).then(|| Some(sentence.speaker.to_owned()));
+        }
+        if trigger.name("helper").is_some() {
+            let verb = trigger.name("verb").map_or_else(String::new, |verb| verb.as_str().to_lowercase());
+            return (!is_question(sentence) && PERSON_DOES.contains(&verb.as_str())).then_some(None);
+        }
+        if trigger.name("us").is_some() {
+            // Of what all will do only that which has its day is sure to be a task.
+            return (dated && !is_question(sentence)).then_some(None);
+        }
         if trigger.name("can").is_some() {
+            let offers = ["i can", "i could"].iter().any(|offer| trigger[0].to_lowercase().starts_with(offer));
+            if !offers {
+                return (dated && !is_question(sentence)).then(|| Some(sentence.speaker.to_owned()));
+            }
             // An offer counts once it is taken, or has its day.
             let thanked = self.replies(at).next().filter(|reply| THANKS.is_match(reply.text));
             let taken = agreed.or(thanked).filter(|_| !is_question(sentence));
@@ -79,14 +102,33 @@ impl Call<'_, '_> {
         if trigger.name("you").is_some() || trigger.name("please").is_some() {
             // A name behind the request names who is asked; else it is whose who says yes.
             let named = named_at_end(clause, self.speakers).or_else(|| self.named_at_start(at, trigger));
-            let answers = agreed.map(|reply| (reply.id, reply.speaker)).or_else(|| self.takes_up(at, clause));
+            if let Some(place) = self.fulfilment(at) {
+                let kept = &self.sentences[place];
+                if named.as_deref().is_none_or(|name| name == kept.speaker) {
+                    ids.push(kept.id);
+                    return Some(Some(kept.speaker.to_owned()));
+                }
+            }
+            let taken_up = self.takes_up(at, clause);
+            // "Have the heating looked at." "Okay, I'll ask the builder to look at the boiler": that is what will be done.
+            let other = agreed.is_some_and(|reply| {
+                let promise = TRIGGER.captures(reply.text).filter(|promise| promise.name("me").is_some());
+                let clause = promise.and_then(|p| p.name("verb")).map(|verb| words(&reply.text[verb.start()..]));
+                clause.is_some_and(|clause| clause[0] != "do" && !promises_nothing(&clause, false))
+            });
+            if other && taken_up.is_none() {
+                return None;
+            }
+            let answers = agreed.map(|reply| (reply.id, reply.speaker)).or(taken_up);
             if named.is_none() && answers.is_none() {
                 return None;
             }
             // "Could you put it there?" – "Sure, I'll add the addendum": the answer says it better.
             let refers = words(clause).get(1).is_some_and(|w| REFERS.contains(&w.as_str()));
             if refers
-                && agreed.is_some_and(|reply| TRIGGER.captures(reply.text).is_some_and(|t| t.name("me").is_some()))
+                && agreed.is_some_and(|reply| {
+                    TRIGGER.captures(reply.text).is_some_and(|t| t.name("me").is_some() && &t["verb"] != "do")
+                })
             {
                 return None;
             }
@@ -98,11 +140,24 @@ impl Call<'_, '_> {
             return Some(named.or_else(|| answers.map(|(_, speaker)| speaker.to_owned())));
         }
         if let Some(name) = trigger.name("name") {
-            let person = self.person(name.as_str(), trigger.name("verb").map_or("", |v| v.as_str()))?;
+            let verb = trigger.name("verb").map_or("", |v| v.as_str());
+            let person = self.person(name.as_str(), verb)?;
+            // "Ruth, you know that" asks nothing of her.
+            let known = self.speakers.contains(&person) && PERSON_DOES.contains(&verb.to_lowercase().as_str());
+            let looks =
+                verb == "look" && !["at", "into", "after", "up", "over", "through"].contains(&object(clause).as_str());
+            if trigger[0].contains(", you") && (!known || looks) {
+                return None;
+            }
+            // "Finance will tell us" tells that nobody here knows.
+            if !self.speakers.contains(&person) && NO_ANSWER.is_match(sentence.text) {
+                return None;
+            }
             ids.extend(agreed.filter(|reply| reply.speaker == person).map(|reply| reply.id));
             return Some(Some(person));
         }
-        (!is_question(sentence)).then_some(None)
+        let only_says_so = self.is_reply(at) && NO_ANSWER.is_match(sentence.text);
+        (!is_question(sentence) && !only_says_so).then_some(None)
     }
 
     /// "I will send you the confirmation" in answer to "can you send me the confirmation".
@@ -158,9 +213,18 @@ impl Call<'_, '_> {
                 same_person(old) && !new.topic.is_empty() && (common >= 0.99 && (new.topic.len() > 1 || same_verb));
             // "Somebody has to collect her" – "I'll collect Nana on the 23rd."
             let takes_up = old.by.is_empty() && same_verb && near && !is_common(&new_verb);
+            // "Somebody will have to fetch them" – "I'll get them."
+            let fetches = old.by.is_empty() && refers && new.at - old.at <= 3 && FETCHES.contains(&new_verb.as_str());
             // "Ruth, can you do the forum?" behind "who answers questions in the forum?" – "I will."
             let hands_over = near && new_verb == "do" && common >= 0.99;
-            again || same || takes_up || hands_over
+            // "I could ask the man from the museum." "Do that." "I'll write to him on Monday."
+            let dates_it = self.refers(&words(&new.item.text))
+                && !old.by.is_empty()
+                && old.by == new.by
+                && new.at - old.at <= 3
+                && old.item.due.is_none()
+                && new.item.due.is_some();
+            again || same || takes_up || fetches || hands_over || dates_it
         });
         let Some(old) = found else {
             actions.push(new);
@@ -174,7 +238,7 @@ impl Call<'_, '_> {
         }
         old.item.due = new.item.due.clone().or(old.item.due.take());
         let telling = |topic: &HashSet<String>| topic.len();
-        if !refers && telling(&new.topic) > telling(&old.topic) {
+        if !self.refers(&words(&new.item.text)) && telling(&new.topic) > telling(&old.topic) {
             (old.item.text, old.topic) = (new.item.text, new.topic);
         }
         old.at = new.at;
@@ -243,6 +307,9 @@ impl Call<'_, '_> {
     }
 }
 
+/// Verbs by which one does what another named.
+const FETCHES: &[&str] = &["get", "do", "tak", "take", "fetch", "bring", "handl", "handle", "collect", "have"];
+
 const NOBODY: &[&str] = &[
     "nobody",
     "everybody",
@@ -259,7 +326,7 @@ const NOBODY: &[&str] = &[
 ];
 
 /// Verbs that show that a capital letter in front of "will" is a person of whom something is wanted.
-const PERSON_DOES: &[&str] = &[
+pub(super) const PERSON_DOES: &[&str] = &[
     "send",
     "write",
     "call",
@@ -337,7 +404,20 @@ const PERSON_DOES: &[&str] = &[
     "measure",
     "replace",
     "inspect",
+    "fetch",
+    "put",
+    "give",
+    "show",
+    "remind",
+    "water",
+    "feed",
+    "lock",
 ];
+
+/// The word behind the verb.
+fn object(clause: &str) -> String {
+    words(clause).into_iter().nth(1).unwrap_or_default()
+}
 
 /// Too common to tell two actions apart.
 fn is_common(verb: &str) -> bool {

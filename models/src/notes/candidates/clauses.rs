@@ -70,6 +70,10 @@ const IDLE: &[&str] = &[
     "win",
     "regret",
     "forget",
+    "work",
+    "wants",
+    "knows",
+    "needs",
 ];
 /// The same verbs with what makes them a promise.
 const IDLE_UNLESS: &[(&str, &[&str])] = &[
@@ -82,7 +86,7 @@ const IDLE_UNLESS: &[(&str, &[&str])] = &[
     ("pass", &["it", "this", "that", "the"]),
     ("have", &["it", "that", "them", "the", "this", "somebody", "someone", "a", "my", "our"]),
     ("go", &["through", "over", "back", "to", "and"]),
-    ("get", &["the", "a", "an", "it", "them", "back", "in", "you", "some", "two", "three"]),
+    ("get", &["the", "a", "an", "it", "them", "back", "in", "you", "some", "two", "three", "one", "quotes"]),
     ("give", &["the", "it", "them", "him", "her", "a", "you"]),
     ("let", &["you", "them", "him", "her", "everyone"]),
     ("leave", &["the", "it", "them"]),
@@ -130,10 +134,22 @@ pub(super) fn is_condition(before: &str) -> bool {
 pub(super) fn promises_nothing(clause: &[String], dated: bool) -> bool {
     let Some(verb) = clause.first().map(String::as_str) else { return true };
     let object = clause.get(1).map_or("", String::as_str);
+    // "I'll give Rory a shout tonight", "I'll let them know tomorrow".
+    if dated && ["give", "repeat", "let", "leave", "start", "buy", "get"].contains(&verb) && clause.len() > 2
+        || verb == "let" && clause.len() > 3 && clause.iter().any(|word| word == "know") && object != "me"
+    {
+        return false;
+    }
     if let Some((_, objects)) = IDLE_UNLESS.iter().find(|(idle, _)| *idle == verb) {
         return !objects.contains(&object) || (verb == "be" && !dated);
     }
     match verb {
+        // How one travels is nobody's task.
+        "take"
+            if ["bus", "train", "tube", "car", "taxi", "plane", "tram"].contains(&clause.last().map_or("", |w| w)) =>
+        {
+            true
+        }
         "do" => ["that", "it", "so", "this", "my"].contains(&object) && clause.len() < 4 || object == "my",
         "tell" => (object == "you" && !dated && clause.len() < 5) || object == "me",
         "ask" => ["you", "again", "that", "this", "if", "why"].contains(&object) || clause.len() < 2,

@@ -1,115 +1,15 @@
 //! Decisions, deadlines and the next meeting, and how later words change them.
 
 use super::super::evidence::denies;
-use super::super::sentences::as_line;
+use super::super::sentences::{as_line, words};
 use super::super::{Action, Cited, Deadline, Due, ItemId, NextMeeting};
 use super::patterns::{
-    AGAIN, APPOINTMENT, DEADLINE, DECIDED, INSTEAD, NOT_DONE, PROPOSED, TAG, TAKEN_BACK, TRIGGER, UNDECIDED, WE_DO,
-    WHO_DOES,
+    AGAIN, APPOINTMENT, ASKS_WHEN, DEADLINE, DECIDED, INSTEAD, NOT_DONE, PREFERRED, PROPOSED, SO_THEY, TAG, TAKEN_BACK,
+    TRIGGER, UNDECIDED, WE_DO, WHO_DOES,
 };
-use super::{ANSWER_MS, Call, Drawn, FoundDate, REACH, cites, in_common, is_question};
+use super::{ANSWER_MS, Call, Drawn, FoundDate, REACH, cites, in_common, is_question, languages, plans};
 
-/// What follows "we" without being something that was decided.
-const NOT_DECIDED: &[&str] = &[
-    "should",
-    "could",
-    "can",
-    "can't",
-    "cannot",
-    "may",
-    "might",
-    "must",
-    "need",
-    "have",
-    "had",
-    "has",
-    "are",
-    "were",
-    "was",
-    "do",
-    "don't",
-    "did",
-    "didn't",
-    "would",
-    "wouldn't",
-    "want",
-    "wanted",
-    "see",
-    "think",
-    "thought",
-    "know",
-    "knew",
-    "hope",
-    "talk",
-    "talked",
-    "hear",
-    "heard",
-    "be",
-    "get",
-    "got",
-    "never",
-    "always",
-    "just",
-    "still",
-    "say",
-    "look",
-    "wait",
-    "find",
-    "figure",
-    "went",
-    "met",
-    "lost",
-    "discussed",
-    "discuss",
-    "said",
-    "saw",
-    "came",
-    "used",
-    "probably",
-    "maybe",
-    "already",
-    "all",
-    "both",
-    "only",
-    "really",
-    "also",
-    "shipped",
-    "launched",
-    "tried",
-    "owe",
-    "hardly",
-    "usually",
-    "often",
-    "like",
-    "love",
-    "hate",
-    "mean",
-    "understand",
-    "remember",
-    "agree",
-    "sat",
-    "made",
-    "took",
-    "sent",
-    "won't",
-    "wait",
-    "seem",
-    "expect",
-    "lose",
-    "feel",
-    "believe",
-    "appreciate",
-    "stopped",
-    "ran",
-    "were",
-    "finished",
-    "worked",
-    "thank",
-    "nearly",
-    "almost",
-];
-/// The same where a conclusion leads up to it ("all right, we wait until then").
-const NOT_CONCLUDED: &[&str] = &["wait", "look", "find", "get", "only", "just", "do", "say", "talk"];
+/// What follows "let's" without being a proposal.
 const NOT_PROPOSED: &[&str] = &[
     "see", "talk", "start", "begin", "say", "hear", "look", "wait", "face", "be", "hope", "not", "speak", "move",
     "continue",
@@ -127,65 +27,109 @@ impl Call<'_, '_> {
     /// A decision: said to be one, a plan with a day, or a proposal that another takes up.
     pub(super) fn decision(&self, at: usize) -> Option<Drawn<Cited>> {
         let sentence = &self.sentences[at];
-        if UNDECIDED.is_match(sentence.text) || sentence.words.len() < 3 {
+        if UNDECIDED.is_match(sentence.text) || sentence.words.len() < 2 {
             return None;
+        }
+        // "Roses, then."
+        if sentence.words.len() == 2 {
+            return self.conclusion(at);
+        }
+        if let Some(decided) = self.decided_by_answer(at).filter(|_| !PROPOSED.is_match(sentence.text)) {
+            return Some(decided);
         }
         let mut ids = vec![sentence.id];
         let mut text = sentence.text;
         let dated = self.dates[at].iter().any(|found| !found.only_hour);
         if let Some(proposed) = PROPOSED.captures(sentence.text) {
             let verb = proposed["verb"].to_lowercase();
-            if NOT_PROPOSED.contains(&verb.as_str()) && !(verb == "wait" && dated) {
+            let refuses = verb == "not" && sentence.words.len() > 4;
+            if NOT_PROPOSED.contains(&verb.as_str()) && !(verb == "wait" && dated) && !refuses {
                 return None;
             }
-            let agreed = self.agreement(at)?;
+            let plainly = proposed[0].to_lowercase().starts_with("let") && !refuses && !is_question(sentence);
+            match self.agreement(at) {
+                Some(agreed) => ids.push(agreed.id),
+                None if plainly && self.is_unopposed(at) => {}
+                None => return self.decided_by_answer(at),
+            }
+            return Some(self.proposal(at, ids));
+        } else if self.prefers(at) {
+            let Some(agreed) = self.agreement(at) else { return self.conclusion(at) };
             ids.push(agreed.id);
         } else if let Some(tag) = TAG.find(sentence.text).filter(|_| is_question(sentence)) {
             let agreed = self.agreement(at)?;
             text = &sentence.text[..tag.start()];
             let plan = WE_DO.captures(text)?;
-            if NOT_DECIDED.contains(&plan["verb"].to_lowercase().as_str()) {
+            if plans::NOT_DECIDED.contains(&plan["verb"].to_lowercase().as_str()) {
                 return None;
             }
             ids.push(agreed.id);
-        } else if is_question(sentence) || !self.is_said_to_be_decided(at, dated) {
+        } else if is_question(sentence) {
             return None;
+        } else if !self.is_said_to_be_decided(at, dated) {
+            let Some(settled) = self.settled_after(at) else { return self.conclusion(at) };
+            ids.push(settled);
         } else if let Some(agreed) = self.agreement(at).filter(|reply| reply.words.len() <= 4) {
             ids.push(agreed.id);
         }
         let mut topic = self.topic(text, at);
         topic.retain(|word| !SAYS_SO.contains(&word.as_str()));
-        let item = Cited { id: ItemId::default(), text: as_line(text), cites: cites(&ids) };
+        let mut text = as_line(text);
+        // "No, only for the children. That's what we said."
+        let before = at.checked_sub(1).filter(|_| topic.is_empty() && sentence.words.len() <= 5);
+        if let Some(before) = before {
+            ids.push(self.sentences[before].id);
+            text = format!("{} {text}", as_line(self.sentences[before].text));
+            topic = self.topic(self.sentences[before].text, before);
+        }
+        let item = Cited { id: ItemId::default(), text, cites: cites(&ids) };
         Some(Drawn { item, at, topic, by: sentence.speaker.to_owned(), withdrawn: false })
+    }
+
+    /// "Let's ditch it", with the question that says what.
+    fn proposal(&self, at: usize, mut ids: Vec<u64>) -> Drawn<Cited> {
+        let sentence = &self.sentences[at];
+        let mut topic = self.topic(sentence.text, at);
+        topic.retain(|word| !SAYS_SO.contains(&word.as_str()));
+        let mut text = as_line(sentence.text);
+        let refers = sentence.words.iter().any(|word| ["it", "that", "them"].contains(&word.as_str()));
+        let asked = at.checked_sub(1).map(|before| &self.sentences[before]);
+        if let Some(asked) =
+            asked.filter(|s| refers && topic.len() < 2 && is_question(s) && s.speaker != sentence.speaker)
+        {
+            ids.push(asked.id);
+            topic.extend(self.topic(asked.text, at - 1));
+            text = format!("{} {text}", as_line(asked.text));
+        }
+        let item = Cited { id: ItemId::default(), text, cites: cites(&ids) };
+        Drawn { item, at, topic, by: sentence.speaker.to_owned(), withdrawn: false }
+    }
+
+    /// "I'd take the second of May": a proposal, if it is no mere thought.
+    fn prefers(&self, at: usize) -> bool {
+        let sentence = &self.sentences[at];
+        let Some(found) = PREFERRED.find(sentence.text).filter(|_| !is_question(sentence)) else { return false };
+        let behind = sentence.text[found.end()..].trim_start().to_lowercase();
+        let idle = ["to ", "thought", "been", "liked", "loved", "said", "gone", "back"];
+        !idle.iter().any(|word| behind.starts_with(word)) && !sentence.words.iter().any(|word| word == "if")
     }
 
     fn is_said_to_be_decided(&self, at: usize, dated: bool) -> bool {
         let text = self.sentences[at].text;
-        DECIDED.is_match(text) || NOT_DONE.is_match(text) || self.is_plan(at, dated)
-    }
-
-    fn is_plan(&self, at: usize, dated: bool) -> bool {
-        let sentence = &self.sentences[at];
-        WE_DO.captures(sentence.text).is_some_and(|plan| {
-            let verb = plan["verb"].to_lowercase();
-            let concludes = !plan["so"].is_empty();
-            let known = if concludes && dated {
-                NOT_DECIDED.contains(&verb.as_str()) && !NOT_CONCLUDED.contains(&verb.as_str())
-            } else if concludes {
-                NOT_DECIDED.contains(&verb.as_str()) && verb != "wait"
-            } else {
-                NOT_DECIDED.contains(&verb.as_str())
-            };
-            (dated || concludes) && !known
-        })
+        DECIDED.is_match(text) || NOT_DONE.is_match(text) || SO_THEY.is_match(text) && dated || self.is_plan(at, dated)
     }
 
     /// Adds a decision. One that says the same makes the first surer, one that puts it otherwise takes its place.
     pub(super) fn decide(&self, decisions: &mut Vec<Drawn<Cited>>, mut new: Drawn<Cited>) {
         let text = self.sentences[new.at].text;
         let like = |old: &Drawn<Cited>| {
-            let same = in_common(&old.topic, &new.topic) >= 0.6;
-            !old.withdrawn && same && (new.topic.len() > 1 || self.says_again(old, &new))
+            let common = in_common(&old.topic, &new.topic);
+            let same = common >= 0.6 && (new.topic.len() > 1 || self.says_again(old, &new));
+            // "Put it up to one forty?" "I'm for it." "Then one forty."
+            let rests_on_it = self.sentences[old.at].id != self.sentences[new.at].id
+                && old.item.cites.iter().any(|id| new.item.cites.contains(id))
+                && (common >= 0.3 || old.topic.is_empty() || new.topic.is_empty());
+            !old.withdrawn && (same || rests_on_it)
         };
         if let Some(old) = decisions.iter_mut().rev().find(|old| like(old)) {
             let other_day = match (self.dates[old.at].first(), self.dates[new.at].first()) {
@@ -340,7 +284,7 @@ impl Call<'_, '_> {
     /// When people say that they speak again.
     pub(super) fn next_meeting(&self, at: usize) -> Option<Drawn<NextMeeting>> {
         let sentence = &self.sentences[at];
-        let again = AGAIN.is_match(sentence.text);
+        let again = AGAIN.is_match(sentence.text) || languages::AGAIN.is_match(sentence.text);
         if !again && !self.takes_appointment(at) {
             return None;
         }
@@ -385,7 +329,7 @@ impl Call<'_, '_> {
     }
 
     /// "Let's take Friday at two", where an appointment is being looked for.
-    fn takes_appointment(&self, at: usize) -> bool {
+    pub(super) fn takes_appointment(&self, at: usize) -> bool {
         let sentence = &self.sentences[at];
         let takes =
             PROPOSED.captures(sentence.text).is_some_and(|p| ["take", "say", "make", "do"].contains(&&p["verb"]));
@@ -408,7 +352,8 @@ impl Call<'_, '_> {
             Some(first) => first,
             None => clause,
         };
-        if !DEADLINE.is_match(clause) || TRIGGER.is_match(clause) || AGAIN.is_match(clause) {
+        let has_day = DEADLINE.is_match(clause) || is_due(sentence.text, found);
+        if !has_day || TRIGGER.is_match(clause) || AGAIN.is_match(clause) {
             return None;
         }
         let item =
@@ -416,6 +361,41 @@ impl Call<'_, '_> {
         let topic = self.topic(clause, at);
         Some(Drawn { item, at, topic, by: sentence.speaker.to_owned(), withdrawn: false })
     }
+}
+
+impl Call<'_, '_> {
+    /// "When does it go live?" "Next Wednesday."
+    pub(super) fn answered_when(&self, at: usize) -> Option<Drawn<Deadline>> {
+        let asked = &self.sentences[at];
+        if !is_question(asked) || !ASKS_WHEN.is_match(asked.text) || AGAIN.is_match(asked.text) {
+            return None;
+        }
+        let place = (at + 1..self.sentences.len().min(at + 3)).find(|i| self.sentences[*i].speaker != asked.speaker)?;
+        let reply = &self.sentences[place];
+        let found = self.dates[place].iter().find(|found| !found.only_hour)?;
+        let short = reply.words.len() <= words(&found.due.said).len() + 5;
+        if !short || is_question(reply) || TRIGGER.is_match(reply.text) {
+            return None;
+        }
+        let text = format!("{} {}", as_line(asked.text), as_line(reply.text));
+        let topic = self.topic(asked.text, at);
+        let item =
+            Deadline { id: ItemId::default(), text, due: found.due.clone(), cites: cites(&[asked.id, reply.id]) };
+        Some(Drawn { item, at, topic, by: reply.speaker.to_owned(), withdrawn: false })
+    }
+}
+
+/// "The caterer needs it by Friday", "the demo is on Thursday".
+fn is_due(text: &str, found: &FoundDate) -> bool {
+    let before = text[..found.range.start].trim_end().to_lowercase();
+    let first = before.split_whitespace().next().unwrap_or("");
+    let refers =
+        ["it", "it's", "that", "that's", "this", "he", "she", "i", "who", "there", "today", "tomorrow", "what"];
+    let lead = text[found.range.clone()].to_lowercase();
+    let is_on = [" is", " are", " will be"].iter().any(|end| before.ends_with(end)) && !refers.contains(&first);
+    let by = lead.starts_with("by ") && before.split_whitespace().count() >= 3 && !before.ends_with(" over");
+    let past = [" was ", " were ", " had ", " did "].iter().any(|word| before.contains(word));
+    !past && (is_on && !lead.starts_with("until ") || by || before.ends_with("as of"))
 }
 
 /// Adds a deadline; the same said again makes the first surer.

@@ -3,10 +3,15 @@
 
 mod actions;
 mod clauses;
+mod conclusions;
 mod decisions;
+mod languages;
 mod names;
 mod patterns;
+mod plans;
+mod proposals;
 mod questions;
+mod requests;
 
 use std::collections::HashSet;
 
@@ -14,7 +19,7 @@ use super::dates::{self, Found as FoundDate};
 use super::roots::root;
 use super::sentences::{Sentence, is_stop_word, words};
 use super::{Action, Cited, Deadline, Due, Name, NextMeeting, Transcript};
-use patterns::{BUT, SMALL_TALK, YES};
+use patterns::{BUT, NO_BUT, SMALL_TALK, YES};
 
 /// All that was found in a transcript, each kind in the order of the call.
 #[derive(Debug, Default)]
@@ -81,18 +86,31 @@ pub(super) fn find(transcript: &Transcript, sentences: &[Sentence<'_>], speakers
         call.take_back(at, &mut decisions, &mut actions);
         if let Some(next) = call.next_meeting(at) {
             meeting = Some(decisions::later(meeting.take(), next, &call));
+            // "Let's take Friday at two" is decided too.
+            if let Some(taken) = call.decision(at).filter(|_| call.takes_appointment(at)) {
+                call.decide(&mut decisions, taken);
+            }
             continue;
         }
         if call.rescheduled(at, &mut decisions, &mut actions, &mut deadlines, &mut meeting) {
             continue;
         }
-        if let Some(decision) = call.decision(at) {
+        if let Some(decision) = call.decision(at).or_else(|| call.decision_abroad(at)) {
             call.decide(&mut decisions, decision);
+            // "The contract ends on the thirty-first, and we're not renewing it."
+            if let Some(deadline) = call.deadline(at) {
+                decisions::note_deadline(&mut deadlines, deadline);
+            }
             continue;
         }
-        let found = call.actions(at);
+        let mut found = call.actions(at);
         if found.is_empty() {
-            if let Some(deadline) = call.deadline(at) {
+            found.extend(call.action_abroad(at));
+        }
+        if found.is_empty() {
+            if let Some(deadline) =
+                call.deadline(at).or_else(|| call.answered_when(at)).or_else(|| call.deadline_abroad(at))
+            {
                 decisions::note_deadline(&mut deadlines, deadline);
             } else {
                 call.question(at, &mut questions);
@@ -125,16 +143,22 @@ impl<'s, 'a> Call<'s, 'a> {
 
     /// The reply by which another agrees, if the first thing that another says is that.
     fn agreement(&self, at: usize) -> Option<&'s Sentence<'a>> {
-        let agrees =
-            |reply: &&Sentence<'_>| YES.is_match(reply.text) && !BUT.is_match(reply.text) && !is_question(reply);
-        self.replies(at).next().filter(agrees)
+        let agrees = |reply: &Sentence<'_>| YES.is_match(reply.text) && !objects(reply.text) && !is_question(reply);
+        let mut replies = self.replies(at);
+        let first = replies.next()?;
+        if agrees(first) {
+            return Some(first);
+        }
+        // "Finally. Yes."
+        let is_short = first.words.len() <= 2 && !is_question(first) && !objects(first.text);
+        replies.next().filter(|second| is_short && second.id == first.id && agrees(second))
     }
 
     /// As [`Self::agreement`]; saying the day again agrees too.
     fn agreement_on(&self, at: usize, due: &Due) -> Option<&'s Sentence<'a>> {
         let same_day = |reply: &&Sentence<'_>| {
             let place = self.sentences.iter().position(|s| std::ptr::eq(s, *reply));
-            !BUT.is_match(reply.text)
+            !objects(reply.text)
                 && place.is_some_and(|place| self.dates[place].iter().any(|found| found.due.date == due.date))
         };
         self.agreement(at).or_else(|| self.replies(at).next().filter(same_day))
@@ -146,6 +170,11 @@ impl<'s, 'a> Call<'s, 'a> {
         let all = words(text);
         all.iter().filter(|w| !is_stop_word(w) && !dated.contains(*w)).map(|w| root(w)).collect()
     }
+}
+
+/// Whether a reply holds a "but" or a denial.
+fn objects(text: &str) -> bool {
+    BUT.is_match(&NO_BUT.replace_all(text, " "))
 }
 
 fn is_question(sentence: &Sentence<'_>) -> bool {

@@ -2,8 +2,8 @@
 
 use super::super::sentences::as_line;
 use super::super::{Cited, ItemId};
-use super::patterns::{NO_ANSWER, OPEN, SMALL_TALK};
-use super::{Call, cites, is_question};
+use super::patterns::{NO_ANSWER, OPEN, SMALL_TALK, TRIGGER};
+use super::{Call, cites, is_question, languages};
 
 impl Call<'_, '_> {
     /// Adds the question that a sentence asks, if it stays open.
@@ -14,19 +14,36 @@ impl Call<'_, '_> {
             return;
         }
         let mut ids = vec![sentence.id];
+        let requests = TRIGGER.captures(sentence.text).is_some_and(|trigger| trigger.name("you").is_some());
+        if requests && self.agreement(at).is_some() {
+            return;
+        }
         if !stated {
             // An asker who goes on to answer himself, or another who says anything that is neither a question nor "don't
             // know".
+            let mut short: Option<u64> = None;
             for reply in self.replies(at) {
-                if NO_ANSWER.is_match(reply.text) {
+                if reply.words.first().is_some_and(|word| ["yes", "yeah", "yep"].contains(&word.as_str())) {
+                    return;
+                }
+                if short.is_some_and(|before| before != reply.id) {
+                    return;
+                }
+                if NO_ANSWER.is_match(reply.text) || languages::NO_ANSWER.is_match(reply.text) {
                     ids.push(reply.id);
                     break;
                 }
-                if !is_question(reply) {
+                // "Could be. I honestly couldn't tell you."
+                if !is_question(reply) && reply.words.len() <= 3 && short.is_none() {
+                    short = Some(reply.id);
+                } else if !is_question(reply) {
                     return;
                 }
             }
-        } else if self.is_reply(at) {
+            if short.is_some() && ids.len() == 1 {
+                return;
+            }
+        } else if sentence.words.len() <= 7 && self.is_reply(at) {
             // "I don't know who" answers a question that stands there already.
             return;
         }
@@ -39,7 +56,8 @@ impl Call<'_, '_> {
         }
     }
 
-    fn is_reply(&self, at: usize) -> bool {
+    /// Whether a sentence answers a question.
+    pub(super) fn is_reply(&self, at: usize) -> bool {
         at.checked_sub(1).is_some_and(|before| {
             is_question(&self.sentences[before]) && self.sentences[before].speaker != self.sentences[at].speaker
         })

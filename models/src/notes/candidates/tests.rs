@@ -180,14 +180,19 @@ fn names_are_told_apart_by_what_they_stand_for() {
 }
 
 #[test]
-fn other_languages_get_keywords_and_sentences_and_no_english_patterns() {
+fn other_languages_get_keywords_and_sentences_of_their_own() {
     let german = notes(&[
         ("Ada Lovelace", "Also die Küche wird am Donnerstag geliefert, das hat die Spedition gesagt."),
         ("Bob", "Und wer bezahlt die Spedition?"),
         ("Ada Lovelace", "Das weiß ich noch nicht, die Spedition schickt eine Rechnung über dreitausend Euro."),
         ("Bob", "Gut, dann räume ich die Küche am Mittwoch aus und die Spedition kann kommen."),
     ]);
-    assert!(german.actions.is_empty() && german.decisions.is_empty(), "{german:?}");
+    let wednesday = Some(date(2026, 11, 25));
+    assert_eq!(
+        actions(&german),
+        [("Bob", "dann räume ich die Küche am Mittwoch aus und die Spedition kann kommen", wednesday)]
+    );
+    assert!(german.decisions.is_empty(), "{german:?}");
     assert!(german.keywords.iter().any(|k| k.eq_ignore_ascii_case("spedition")), "{:?}", german.keywords);
     assert!(!german.keywords.iter().any(|k| ["die", "das", "und", "dann", "ich"].contains(&k.as_str())));
     assert_eq!(german.questions.len(), 1, "{:?}", german.questions);
@@ -258,5 +263,135 @@ fn ordinary_speech_is_not_taken_for_orders_to_the_machine() {
         // The first is about notes and may be left out; what matters is that work is not.
         let about_notes = said.contains("minutes");
         assert!(about_notes || !crate::notes::orders::is_order(said), "{said}");
+    }
+}
+
+#[test]
+fn what_was_proposed_is_settled_in_few_words() {
+    let decided = |said: &[(&str, &str)]| -> Vec<(String, Vec<u64>)> {
+        notes(said).decisions.into_iter().map(|d| (d.text, d.cites)).collect()
+    };
+    for (said, wanted) in [
+        (
+            vec![("Bob", "Peonies or roses?"), ("Ruth", "Roses are cheaper."), ("Bob", "Roses, then.")],
+            ("Roses are cheaper. Roses, then.", vec![2, 3]),
+        ),
+        (
+            vec![("Bob", "I'd take the second of May."), ("Ruth", "Hm."), ("Ruth", "Second of May it is.")],
+            ("I'd take the second of May. Second of May it is.", vec![1, 3]),
+        ),
+        (
+            vec![("Bob", "I found a flat for a hundred a night."), ("Ruth", "Sounds good, take the flat.")],
+            ("I found a flat for a hundred a night. Sounds good, take the flat.", vec![1, 2]),
+        ),
+        (
+            vec![("Bob", "Three years of warranty or five?"), ("Ruth", "Three will do.")],
+            ("Three years of warranty or five? Three will do.", vec![1, 2]),
+        ),
+        (
+            vec![("Bob", "I'd go up to two pounds for the plants."), ("Ruth", "Two pounds, yes.")],
+            ("I'd go up to two pounds for the plants.", vec![1, 2]),
+        ),
+        (
+            vec![("Bob", "Are we keeping the old intro?"), ("Ruth", "Let's ditch it."), ("Bob", "Finally. Yes.")],
+            ("Are we keeping the old intro? Let's ditch it.", vec![1, 2, 3]),
+        ),
+        (
+            vec![("Bob", "All samples from December are out."), ("Ruth", "Agreed, we can't use them.")],
+            ("All samples from December are out.", vec![1, 2]),
+        ),
+        (vec![("Bob", "From now on nobody parks on the grass.")], ("From now on nobody parks on the grass.", vec![1])),
+    ] {
+        assert_eq!(decided(&said), [(wanted.0.to_owned(), wanted.1)]);
+    }
+}
+
+#[test]
+fn short_talk_settles_nothing_by_itself() {
+    for said in [
+        vec![("Bob", "See you on Friday."), ("Ruth", "See you then.")],
+        vec![("Bob", "The tea is cold."), ("Ruth", "Okay then."), ("Bob", "Yes.")],
+        vec![("Bob", "The roof leaks."), ("Ruth", "So the roof leaks?")],
+        vec![("Bob", "I'd love to see the roses."), ("Ruth", "Yes.")],
+        vec![("Bob", "I'd have to check the insurance."), ("Ruth", "Okay.")],
+        vec![("Bob", "I'd go back if I could."), ("Ruth", "Sure.")],
+        vec![("Bob", "How was the trip?"), ("Ruth", "That's how it is.")],
+        vec![("Bob", "Shall we take the car?"), ("Ruth", "I don't know whether it is safe.")],
+    ] {
+        let decisions = notes(&said).decisions;
+        assert!(decisions.is_empty(), "{decisions:?}");
+    }
+}
+
+#[test]
+fn requests_are_taken_on_in_many_ways() {
+    let due = Some(date(2026, 11, 27));
+    for (said, wanted) in [
+        (vec![("Bob", "Ask your nephew, would you?"), ("Ruth", "Will do.")], ("Ruth", "Ask your nephew", None)),
+        (
+            vec![("Bob", "The league wants the squad list by Friday."), ("Ruth", "Leave that with me.")],
+            ("Ruth", "The league wants the squad list by Friday", due),
+        ),
+        (
+            vec![("Bob", "Will you book the hall?"), ("Ruth", "I'll do it after supper.")],
+            ("Ruth", "book the hall", None),
+        ),
+        (vec![("Bob", "Ruth, please send the reminder."), ("Ruth", "By Friday.")], ("Ruth", "send the reminder", due)),
+        (
+            vec![("Ruth", "I'll get quotes for the alarm."), ("Bob", "By Friday?"), ("Ruth", "By Friday.")],
+            ("Ruth", "get quotes for the alarm", due),
+        ),
+        (
+            vec![("Bob", "Somebody has to collect the jerseys."), ("Ruth", "I'm in town anyhow, I'll get them.")],
+            ("Ruth", "collect the jerseys", None),
+        ),
+        (vec![("Bob", "Ruth, you write the timeline."), ("Ruth", "Okay.")], ("Ruth", "write the timeline", None)),
+    ] {
+        assert_eq!(actions(&notes(&said)), [wanted], "{said:?}");
+    }
+    assert!(notes(&[("Bob", "Ruth, you look tired."), ("Ruth", "Yes.")]).actions.is_empty());
+}
+
+#[test]
+fn a_question_stays_open_however_people_say_that_they_do_not_know() {
+    for reply in [
+        "I wouldn't know.",
+        "No clue either.",
+        "Haven't thought about that.",
+        "I'm torn. Let me sleep on it.",
+        "Nothing so far.",
+        "Not that I know of.",
+        "Could be. I honestly couldn't tell you.",
+        "I haven't decided.",
+        "She'll let us know.",
+        "I haven't the faintest idea.",
+    ] {
+        let open = notes(&[("Bob", "Do we need insurance for the tombola?"), ("Ruth", reply)]).questions;
+        assert_eq!(open.len(), 1, "{reply}");
+    }
+    for reply in ["Yes, we do.", "No.", "The town has one for all of us.", "Yes. I know it by heart."] {
+        let open = notes(&[("Bob", "Do we need insurance for the tombola?"), ("Ruth", reply)]).questions;
+        assert!(open.is_empty(), "{reply}");
+    }
+}
+
+#[test]
+fn what_has_a_day_is_noted_though_nobody_sees_to_it() {
+    for (said, day) in [
+        ("The demo of the shop is on Friday.", date(2026, 11, 27)),
+        ("The caterer needs the number by the end of the month.", date(2026, 11, 30)),
+        ("The invitations go out on the first of December.", date(2026, 12, 1)),
+        ("The notice has to reach them by Friday.", date(2026, 11, 27)),
+    ] {
+        let due: Vec<_> = notes(&[("Bob", said)]).deadlines.iter().map(|d| d.due.date).collect();
+        assert_eq!(due, [day], "{said}");
+    }
+    let live = notes(&[("Bob", "When does the shop go live?"), ("Ruth", "On Friday, early.")]).deadlines;
+    assert_eq!(
+        live.iter().map(|d| (d.due.date, d.cites.clone())).collect::<Vec<_>>(),
+        [(date(2026, 11, 27), vec![1, 2])]
+    );
+    for said in ["It is on Friday that I sleep long.", "He was here by Friday.", "Today is Friday."] {
+        assert!(notes(&[("Bob", said)]).deadlines.is_empty(), "{said}");
     }
 }

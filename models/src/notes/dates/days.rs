@@ -53,6 +53,16 @@ impl Reader<'_> {
         if self.is(at, &["this"]) && self.is(at + 1, &["morning", "afternoon", "evening"]) {
             return Some((Some(self.today()), at + 2));
         }
+        // "Today week", "a week today", "a week tomorrow".
+        if self.is(at, &["today", "tomorrow"]) && self.is(at + 1, &["week"]) && !self.tokens[at].pause {
+            let days = 7 + i64::from(self.is(at, &["tomorrow"]));
+            return Some((self.after(days.days()), at + 2));
+        }
+        if self.is(at, &["a"]) && self.is(at + 1, &["week", "fortnight"]) && self.is(at + 2, &["today", "tomorrow"]) {
+            let week = if self.is(at + 1, &["week"]) { 7 } else { 14 };
+            let days = week + i64::from(self.is(at + 2, &["tomorrow"]));
+            return Some((self.after(days.days()), at + 3));
+        }
         if self.are(at, &["later", "today"]) {
             return Some((Some(self.today()), at + 2));
         }
@@ -142,6 +152,10 @@ impl Reader<'_> {
         next += usize::from(lead);
         while lead && self.is(next, &["the", "next", "about", "around"]) {
             next += 1;
+        }
+        if self.are(next, &["a", "fortnight", "from"]) {
+            let (from, end) = self.near(next + 3).or_else(|| self.weekday_expression(next + 3))?;
+            return Some((from.and_then(|from| from.checked_add(14.days()).ok()), end));
         }
         if self.are(next, &["a", "fortnight"]) || self.is(next, &["fortnight"]) && lead {
             let end = next + 1 + usize::from(self.is(next, &["a"]));
@@ -238,6 +252,20 @@ impl Reader<'_> {
 
     /// "Next week", "this month", "later this week".
     fn period(&self, at: usize) -> Option<(Option<Date>, usize)> {
+        if self.are(at, &["same", "time", "next", "week"]) {
+            return Some((self.after(7.days()), at + 4));
+        }
+        // "Before the weekend" is Friday, "this weekend" its last day.
+        if self.is(at, &["this", "next", "coming"]) && self.is(at + 1, &["weekend"]) {
+            return Some((self.weekday_of_week(i64::from(self.is(at, &["next"])), Weekday::Sunday), at + 2));
+        }
+        if self.is(at, &["weekend"])
+            && at > 1
+            && self.is(at - 1, &["the"])
+            && self.is(at - 2, &["before", "by", "until"])
+        {
+            return Some((self.weekday_of_week(0, Weekday::Friday), at + 1));
+        }
         let early = self.is(at, &["early"]);
         let at = at + usize::from(self.is(at, &["early", "late", "later"]));
         let date = match (self.word(at), self.word(at + 1)) {
@@ -366,7 +394,21 @@ impl Reader<'_> {
     }
 
     fn feast(&self, at: usize) -> Option<(Option<Date>, usize)> {
+        if self.is(at, &["easter"]) && !self.is(at + 1, &["egg", "eggs", "holiday", "holidays"]) {
+            let today = self.today();
+            let end = at + 1 + usize::from(self.is(at + 1, &["sunday", "monday"]));
+            let after = i64::from(self.is(at + 1, &["monday"]));
+            let date = (0..2)
+                .filter_map(|ahead| easter(today.year() + ahead)?.checked_add(after.days()).ok())
+                .find(|date| *date >= today);
+            return Some((date, end));
+        }
         let (month, day, end) = match (self.word(at), self.word(at + 1)) {
+            ("christmas", _)
+                if at > 0 && self.is(at - 1, &["by", "before", "until"]) && !self.is(at + 1, &["eve", "day"]) =>
+            {
+                (12, 24, at + 1)
+            }
             ("christmas", "eve") => (12, 24, at + 2),
             ("christmas", "day") => (12, 25, at + 2),
             ("boxing", "day") => (12, 26, at + 2),
@@ -385,6 +427,14 @@ impl Reader<'_> {
         let known = digits || lead || day > 3 || self.clock(end + 1, true, None).is_some() && self.is(end, &["at"]);
         // "The first of those".
         let counts_some = self.is(end, &["of"]);
+        // "The tenth of this month", "of next month".
+        let of_month = self.is(end, &["of"]) && self.is(end + 1, &["this", "next"]) && self.is(end + 2, &["month"]);
+        if of_month {
+            let ahead = i64::from(self.is(end + 1, &["next"]));
+            let month = self.today().first_of_month().checked_add(Span::new().months(ahead)).ok()?;
+            let date = Date::new(month.year(), month.month(), day).ok().filter(|date| *date >= self.today());
+            return Some((date, end + 3));
+        }
         if !counts_nothing || !known || counts_some {
             return None;
         }
@@ -402,6 +452,17 @@ impl Reader<'_> {
         let date: Date = shaped.then(|| word.parse().ok())??;
         Some((Some(date).filter(|date| *date >= self.today()), at + 1))
     }
+}
+
+/// Easter Sunday of the western churches (Meeus, Jones, Butcher).
+fn easter(year: i16) -> Option<Date> {
+    let year = i32::from(year);
+    let (golden, century, rest) = (year % 19, year / 100, year % 100);
+    let moon = (19 * golden + century - century / 4 - (century - (century + 8) / 25 + 1) / 3 + 15) % 30;
+    let sunday = (32 + 2 * (century % 4) + 2 * (rest / 4) - moon - rest % 4) % 7;
+    let early = (golden + 11 * moon + 22 * sunday) / 451;
+    let day = moon + sunday - 7 * early + 114;
+    Date::new(i16::try_from(year).ok()?, i8::try_from(day / 31).ok()?, i8::try_from(day % 31 + 1).ok()?).ok()
 }
 
 /// Weekends are stepped over.

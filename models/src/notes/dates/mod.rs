@@ -1,11 +1,13 @@
 //! "Thursday, end of day" as a date: resolved against the moment at which it was said, the words kept.
 //!
-//! What lies behind is no date here ("last Friday", "two weeks ago"): notes look ahead. English only; other languages give
-//! none. A period ("next week", "December", "Q1") is its last working day, that is the day from which it is late, but for
+//! What lies behind is no date here ("last Friday", "two weeks ago"): notes look ahead. English, and the plainer ways of
+//! German, French, Spanish and Italian ([`languages`]); other languages give none. A period ("next week", "December", "Q1") is its last working day, that is the day from which it is late, but for
 //! "next week" and "next month", which people name as the beginning.
 
 mod clock;
 mod days;
+mod languages;
+mod lexicons;
 mod reader;
 mod tokens;
 
@@ -45,6 +47,7 @@ pub(super) fn is_day(word: &str) -> bool {
     days::DAYS.contains(&word)
         || days::MONTHS.contains(&word) && word != "may" && word != "march"
         || ["today", "tomorrow", "tonight", "yesterday"].contains(&word)
+        || languages::is_weekday(word)
 }
 
 /// A time expression found in a text.
@@ -65,7 +68,7 @@ pub(super) fn find(text: &str, now: DateTime) -> Vec<Found> {
     let mut out: Vec<Found> = Vec::new();
     let mut at = 0;
     while at < tokens.len() {
-        let Some(read) = reader.expression(at) else {
+        let Some(read) = reader.expression(at).or_else(|| languages::read(&tokens, at, now)) else {
             at += 1;
             continue;
         };

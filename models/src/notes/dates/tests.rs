@@ -1,4 +1,4 @@
-use jiff::civil::{Date, DateTime, Time, date, datetime};
+use jiff::civil::{Date, DateTime, Time, date, datetime, time};
 use proptest::prelude::*;
 
 use super::*;
@@ -65,6 +65,15 @@ fn what_was_said_becomes_a_day() {
         ("before Christmas Eve", "Christmas Eve", date(2026, 12, 24)),
         ("next week", "next week", date(2026, 11, 30)),
         ("next month", "next month", date(2026, 12, 1)),
+        ("a fortnight from today", "a fortnight from today", date(2026, 12, 7)),
+        ("today week", "today week", date(2026, 11, 30)),
+        ("a week tomorrow", "a week tomorrow", date(2026, 12, 1)),
+        ("this weekend", "this weekend", date(2026, 11, 29)),
+        ("by Easter", "Easter", date(2027, 3, 28)),
+        ("on Easter Monday", "Easter Monday", date(2027, 3, 29)),
+        ("by Christmas", "Christmas", date(2026, 12, 24)),
+        ("by the thirtieth of this month", "the thirtieth of this month", date(2026, 11, 30)),
+        ("on the tenth of next month", "the tenth of next month", date(2026, 12, 10)),
         ("on Wednesday, December 2nd at 10 a.m.", "Wednesday, December 2nd at 10 a.m", date(2026, 12, 2)),
         (
             "on Friday the fourth at two in the afternoon",
@@ -74,6 +83,11 @@ fn what_was_said_becomes_a_day() {
     ] {
         let (words, found, _) = one(text);
         assert_eq!((words.as_str(), found), (said, day), "{text}");
+    }
+    // What stands before it tells which of its days is meant.
+    for (text, day) in [("before the weekend", date(2026, 11, 27)), ("by the weekend", date(2026, 11, 27))] {
+        let found = find(text, NOW);
+        assert_eq!(found.iter().map(|f| f.due.date).collect::<Vec<_>>(), [day], "{text}");
     }
 }
 
@@ -115,6 +129,59 @@ fn an_hour_alone_is_the_next_such_hour() {
     ] {
         let (_, date_found, time) = one(text);
         assert_eq!((date_found, time), (date(2026, 11, day), Time::new(hour, minute, 0, 0).ok()), "{text}");
+    }
+}
+
+#[test]
+fn days_are_understood_in_four_more_languages() {
+    for (text, said, day) in [
+        ("Ich schicke es am Donnerstag", "Donnerstag", date(2026, 11, 26)),
+        ("bis übermorgen", "übermorgen", date(2026, 11, 25)),
+        ("nächsten Montag", "nächsten Montag", date(2026, 11, 30)),
+        ("am zweiten Februar", "zweiten Februar", date(2027, 2, 2)),
+        ("bis zum dritten Dezember 2026", "dritten Dezember 2026", date(2026, 12, 3)),
+        ("bis zum dritten", "bis zum dritten", date(2026, 12, 3)),
+        ("in zwei Wochen", "in zwei Wochen", date(2026, 12, 7)),
+        ("Ende des Monats", "Ende des Monats", date(2026, 11, 30)),
+        ("on commence le lundi sept décembre", "lundi sept décembre", date(2026, 12, 7)),
+        ("je le fais demain matin", "demain matin", date(2026, 11, 24)),
+        ("après-demain", "après-demain", date(2026, 11, 25)),
+        ("dans trois jours", "dans trois jours", date(2026, 11, 26)),
+        ("le vingt et un avril", "vingt et un avril", date(2027, 4, 21)),
+        ("vence el veinte de febrero", "veinte de febrero", date(2027, 2, 20)),
+        ("pago antes del treinta", "antes del treinta", date(2026, 11, 30)),
+        ("pasado mañana por la tarde", "pasado mañana por la tarde", date(2026, 11, 25)),
+        ("entro il due dicembre", "due dicembre", date(2026, 12, 2)),
+        ("li avviso io domani", "domani", date(2026, 11, 24)),
+        ("venerdì prossimo", "venerdì prossimo", date(2026, 11, 27)),
+        ("tra due settimane", "tra due settimane", date(2026, 12, 7)),
+    ] {
+        let (words, found, _) = one(text);
+        assert_eq!((words.as_str(), found), (said, day), "{text}");
+        let again = resolve(said, NOW.to_zoned(jiff::tz::TimeZone::UTC).unwrap().timestamp().as_millisecond(), "UTC");
+        assert_eq!(again.map(|due| due.date), Some(day), "{said}");
+    }
+    for (text, day, hour) in [
+        ("am Freitag um acht", date(2026, 11, 27), time(8, 0, 0, 0)),
+        ("morgen um halb drei", date(2026, 11, 24), time(14, 30, 0, 0)),
+        ("jeudi à huit heures et demie", date(2026, 11, 26), time(8, 30, 0, 0)),
+        ("el lunes a las siete de la tarde", date(2026, 11, 30), time(19, 0, 0, 0)),
+        ("venerdì alle sei", date(2026, 11, 27), time(18, 0, 0, 0)),
+    ] {
+        let (_, found, at) = one(text);
+        assert_eq!((found, at), (day, Some(hour)), "{text}");
+    }
+    for text in [
+        "Guten Morgen, Herr Aydin",
+        "letzten Freitag",
+        "seit Montag",
+        "vendredi dernier",
+        "desde el lunes",
+        "venerdì scorso",
+        "por la mañana",
+        "le deux pour cent",
+    ] {
+        assert_eq!(find(text, NOW), [], "{text}");
     }
 }
 
