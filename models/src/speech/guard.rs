@@ -16,6 +16,8 @@ pub struct Evidence {
     pub mean_logprob: f32,
     /// Whisper's probability that there is no speech.
     pub no_speech: f32,
+    /// The voice is no louder than what an echo leaves; see [`super::residue`].
+    pub faint: bool,
 }
 
 /// Why a text was thrown away.
@@ -23,6 +25,8 @@ pub struct Evidence {
 pub enum Doubt {
     /// Nothing but brackets, music signs or punctuation.
     Empty,
+    /// Faint and torn: what an echo canceller leaves of the other side.
+    Residue,
     /// Whisper itself heard no speech, or the voice was faint and the words were unlikely.
     NoSpeech,
     /// Improbable words throughout.
@@ -47,6 +51,9 @@ pub fn check(text: &str, evidence: Evidence) -> Result<Zeroizing<String>, Doubt>
     }
     if evidence.voice < 0.62 && evidence.mean_logprob < -0.7 {
         return Err(Doubt::NoSpeech);
+    }
+    if evidence.faint && evidence.mean_logprob < -0.8 {
+        return Err(Doubt::Residue);
     }
     if evidence.mean_logprob < -1.3 {
         return Err(Doubt::Unlikely);
@@ -227,7 +234,7 @@ fn compression_ratio(text: &str) -> f32 {
 mod tests {
     use super::*;
 
-    const SURE: Evidence = Evidence { voiced_ms: 3000, voice: 0.95, mean_logprob: -0.2, no_speech: 0.05 };
+    const SURE: Evidence = Evidence { voiced_ms: 3000, voice: 0.95, mean_logprob: -0.2, no_speech: 0.05, faint: false };
 
     fn shown(text: &str, evidence: Evidence) -> Result<String, Doubt> {
         check(text, evidence).map(|text| text.to_string())
@@ -278,6 +285,14 @@ mod tests {
         ] {
             assert_eq!(shown(text, SURE), Err(Doubt::Repeating), "{text}");
         }
+    }
+
+    #[test]
+    fn faint_words_are_believed_only_where_they_are_likely() {
+        let unlikely = Evidence { mean_logprob: -1.05, ..SURE };
+        assert_eq!(shown("That's all.", Evidence { faint: true, ..unlikely }), Err(Doubt::Residue));
+        assert_eq!(shown("That's all.", unlikely), Ok("That's all.".to_owned()));
+        assert_eq!(shown("That's all.", Evidence { faint: true, ..SURE }), Ok("That's all.".to_owned()));
     }
 
     #[test]

@@ -14,6 +14,7 @@ pub mod guard;
 pub mod language;
 pub mod listen;
 pub mod recognise;
+pub mod residue;
 pub mod schedule;
 pub mod shared_line;
 pub mod silero;

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use super::backend::{BackendError, Decoded, Look, Task, TimedWord, Worker};
 use super::guard::{self, Doubt, Evidence};
 use super::listen::Heard;
-use super::{terms, timing};
+use super::{residue, terms, timing};
 
 /// Voice with fewer words per second than this is suspected to hold more.
 const SPARSE_WORDS_PER_SECOND: f32 = 1.4;
@@ -49,6 +49,9 @@ pub fn languages(worker: &mut dyn Worker, heard: &Heard) -> Result<Vec<(String, 
 
 /// One cheap look at an utterance that is still being said, or why it is not shown.
 pub fn glimpse(worker: &mut dyn Worker, heard: &Heard, hints: Hints<'_>) -> Result<Result<Words, Doubt>, BackendError> {
+    if residue::is_residue(&heard.pcm, &heard.voices) {
+        return Ok(Err(Doubt::Residue));
+    }
     let samples = samples(heard);
     look(
         worker,
@@ -63,6 +66,9 @@ pub fn recognise(
     heard: &Heard,
     hints: Hints<'_>,
 ) -> Result<Result<Words, Doubt>, BackendError> {
+    if residue::is_residue(&heard.pcm, &heard.voices) {
+        return Ok(Err(Doubt::Residue));
+    }
     let samples = samples(heard);
     let task = Task { samples: &samples, look: Look::Quick, language: hints.language, prompt: hints.prompt };
     let first = look(worker, heard, &task)?;
@@ -106,6 +112,7 @@ fn believe(heard: &Heard, decoded: Decoded) -> Result<Words, Doubt> {
         voice: heard.voice,
         mean_logprob: decoded.mean_logprob,
         no_speech: decoded.no_speech,
+        faint: residue::is_faint(&heard.pcm, &heard.voices),
     };
     let text = guard::check(&decoded.text, evidence)?;
     let words = timing::place(&text, decoded.words, &heard.voices, decoded.confidence);

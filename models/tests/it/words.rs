@@ -93,3 +93,22 @@ async fn a_party_that_is_muted_in_mid_sentence_is_written_down_without_waiting_f
     let after = utterances(until_finished(&mut results, 1).await, PartyKey(1));
     assert!(!after.is_empty() && after[0].start_ms >= 59_900, "{after:?}");
 }
+
+#[tokio::test]
+async fn a_voice_as_faint_as_an_echo_is_written_all_the_same() {
+    let (transcriber, mut results) = load(config()).await;
+    let party = PartyKey(3);
+    let ear = transcriber.open(party);
+    let (mut said, mut at) = (String::new(), 1000);
+    for name in ["vm-options", "agent-newlocation", "dir-intro-fn"] {
+        let (words, pcm) = prompt(name);
+        said += &format!("{words} ");
+        let faint: Vec<i16> = pcm.iter().map(|sample| sample / 16).collect();
+        at = say(&ear, at, &faint);
+        at = say(&ear, at, &silence(1200));
+    }
+    ear.finish();
+    let heard = text(&utterances(until_finished(&mut results, 1).await, party));
+    let found = word_errors(&said, &heard);
+    assert!(found.rate() < 0.2, "{found:?}\n said {said}\nheard {heard}");
+}
