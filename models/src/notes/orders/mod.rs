@@ -140,7 +140,7 @@ impl Orders {
             for sentence in split(&said.text) {
                 let roots = telling(sentence);
                 let shared = roots.intersection(&claim.roots).count();
-                let asks = sentence.ends_with('?');
+                let asks = sentence.ends_with('?') && !wording::is_request(sentence);
                 if shared > 0 && shared * 2 >= roots.len() && (asks || denies(sentence)) {
                     self.denials.insert((said.id, place(&said.text, sentence)));
                 }

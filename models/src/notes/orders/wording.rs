@@ -187,6 +187,17 @@ pub(super) fn turns_away(text: &str) -> bool {
     TURNS_AWAY.is_match(&plain(text))
 }
 
+/// "Can you send me the confirmation?" wants something done, and doubts nothing.
+static REQUEST: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"(?i)^(?:(?:and|so|then|but|okay|ok|well|please)[, ]+)*(?:can|could|will|would) (?:you|some(?:body|one)|any(?:body|one)|we)\b")
+        .expect("a test compiles this constant pattern")
+});
+
+/// Whether a question asks others to do something.
+pub(super) fn is_request(question: &str) -> bool {
+    REQUEST.is_match(&plain(question))
+}
+
 /// Whether a root is of the words by which orders are given, not of what they want written.
 pub(super) fn is_of_orders(root: &str) -> bool {
     const ROOTS: &[&str] = &[
