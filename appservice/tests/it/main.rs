@@ -7,4 +7,5 @@ mod matrix_keys;
 mod matrix_rooms;
 mod matrix_tokens;
 mod matrix_users;
+mod settlement_program;
 mod support;
