@@ -23,6 +23,12 @@ pub(crate) fn shared() -> EarOptions {
     EarOptions { several_voices: true, ..EarOptions::default() }
 }
 
+/// As [`shared`], without a live line's patience, which runs by the clock: on a busy machine words would come without a voice.
+/// That they do is `shared_line`'s to test, in virtual time.
+fn patient() -> EarOptions {
+    EarOptions { recorded: true, ..shared() }
+}
+
 /// What one person says in a turn.
 pub(crate) struct Turn {
     pub(crate) who: usize,
@@ -104,7 +110,7 @@ pub(crate) fn judge(truth: &[Turn], told: &[(Option<Voice>, i64, i64)]) -> (i64,
 async fn each_sentence_stands_under_its_voice_and_their_words_are_whole() {
     let (transcriber, mut results) = load(telling()).await;
     let (pcm, truth) = conversation(10);
-    let ear = transcriber.open_with(PartyKey(1), shared());
+    let ear = transcriber.open_with(PartyKey(1), patient());
     speak(&ear, 0, &pcm).await;
     ear.finish();
     let all = until_finished(&mut results, 1).await;
@@ -156,7 +162,7 @@ async fn next_utterance(results: &mut Receiver<Recognised>) -> Utterance {
 async fn after_a_withdrawal_nothing_of_before_comes_and_voices_are_counted_anew() {
     let (transcriber, mut results) = load(telling()).await;
     let (pcm, truth) = conversation(6);
-    let ear = transcriber.open_with(PartyKey(1), shared());
+    let ear = transcriber.open_with(PartyKey(1), patient());
     let half = truth[3].start_ms as usize * 16 + 16_000;
     speak(&ear, 0, &pcm[..half]).await;
     // Voices are known, and there is sound in every queue.
@@ -183,7 +189,7 @@ async fn after_a_withdrawal_nothing_of_before_comes_and_voices_are_counted_anew(
 async fn a_finished_line_that_is_discarded_by_its_key_still_says_finished_and_nothing_else() {
     let (transcriber, mut results) = load(telling()).await;
     let (pcm, truth) = conversation(2);
-    let ear = transcriber.open_with(PartyKey(4), EarOptions { recorded: true, ..shared() });
+    let ear = transcriber.open_with(PartyKey(4), patient());
     say(&ear, 0, &pcm[..truth[1].end_ms as usize * 16]);
     // The listener is through with it: words are with the worker, or wait for it.
     while transcriber.stats().decoding == 0 {
@@ -237,8 +243,7 @@ async fn a_line_of_one_and_a_recogniser_without_the_networks_tell_no_voices() {
 async fn two_lines_have_voices_of_their_own() {
     let (transcriber, mut results) = load(telling()).await;
     let (pcm, truth) = conversation(4);
-    let ears: Vec<PartyEar> =
-        (0..2).map(|key| transcriber.open_with(PartyKey(key), EarOptions { recorded: true, ..shared() })).collect();
+    let ears: Vec<PartyEar> = (0..2).map(|key| transcriber.open_with(PartyKey(key), patient())).collect();
     // One hears the first person first, the other the second.
     say(&ears[0], 0, &pcm);
     say(&ears[1], 0, &pcm[truth[1].start_ms as usize * 16 - 4000..]);
