@@ -75,6 +75,9 @@ pub struct Toolbox {
     /// LND, another Lightning node, for the tests of payments, where it can be built.
     #[serde(default)]
     pub lnd: Option<PathBuf>,
+    /// The Python of the virtual environment with `ElectrumX`, for the tests of payments, where it can be installed.
+    #[serde(default)]
+    pub electrumx_python: Option<PathBuf>,
 }
 
 /// The cache's folder: `ROOMTONE_CACHE`, else `~/.cache/roomtone`.

@@ -118,6 +118,7 @@ pub(crate) fn up_to(reach: Reach) -> anyhow::Result<Toolbox> {
         libtorch,
         bitcoind: lightning.bitcoind,
         lnd: lightning.lnd,
+        electrumx_python: lightning.electrumx_python,
         cache,
     };
     toolbox.place_element_scripts()?;

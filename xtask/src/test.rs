@@ -114,25 +114,30 @@ fn with_name(command: &mut Command, name: Option<&str>) {
     }
 }
 
+/// All of it, also when something is red on the way: one run names all that is.
 fn unit(name: Option<&str>) -> anyhow::Result<()> {
     let toolbox = setup::run()?;
     let mut command = shell::cargo();
-    command.args(["test", "--workspace", "--exclude", "scenarios", "--locked"]).args(shell::features());
+    command.args(["test", "--workspace", "--exclude", "scenarios", "--locked", "--no-fail-fast"]);
+    command.args(shell::features());
     with_name(&mut command, name);
-    shell::openly(&mut command)?;
+    let mut outcomes = vec![shell::openly(&mut command)];
     if name.is_none() {
-        // Ignored where cargo alone runs it: it needs a peer that set-up installs.
-        let mut command = shell::cargo();
-        command.args("test --workspace --exclude scenarios --locked --test it".split(' ')).args(shell::features());
-        command.args(["livekits_own_client", "--", "--ignored"]);
-        command.env("ROOMTONE_LIVEKIT_PYTHON", &toolbox.livekit_python);
-        shell::openly(&mut command)?;
-        stellar_sdks(&toolbox)?;
-        lightning_nodes(&toolbox)?;
+        outcomes.extend([livekits_own_client(&toolbox), stellar_sdks(&toolbox), lightning_nodes(&toolbox)]);
     }
     let mut command = shell::cargo();
     command.args(["test", "--package", "scenarios", "--lib", "--locked"]);
     with_name(&mut command, name);
+    outcomes.push(shell::openly(&mut command));
+    outcomes.into_iter().collect()
+}
+
+/// Ignored where cargo alone runs it: it needs a peer that set-up installs.
+fn livekits_own_client(toolbox: &Toolbox) -> anyhow::Result<()> {
+    let mut command = shell::cargo();
+    command.args("test --workspace --exclude scenarios --locked --test it".split(' ')).args(shell::features());
+    command.args(["livekits_own_client", "--", "--ignored"]);
+    command.env("ROOMTONE_LIVEKIT_PYTHON", &toolbox.livekit_python);
     shell::openly(&mut command)
 }
 
@@ -165,6 +170,13 @@ fn lightning_nodes(toolbox: &Toolbox) -> anyhow::Result<()> {
             tests.push("lnd_as_lightning_node");
         }
         None => println!("LND: not tried, set-up could not build it here"),
+    }
+    match &toolbox.electrumx_python {
+        Some(python) => {
+            command.env("ROOMTONE_ELECTRUMX_PYTHON", python);
+            tests.push("over_an_electrum_server");
+        }
+        None => println!("an Electrum server: not tried, set-up could not install one here"),
     }
     shell::openly(command.args(["--", "--ignored", "--test-threads=1"]).args(tests))
 }

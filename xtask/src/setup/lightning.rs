@@ -25,6 +25,7 @@ const LND_ROOM: u64 = 4_000_000_000;
 pub(super) struct Lightning {
     pub(super) bitcoind: Option<PathBuf>,
     pub(super) lnd: Option<PathBuf>,
+    pub(super) electrumx_python: Option<PathBuf>,
 }
 
 pub(super) fn lightning(cache: &Path, logs: &Path, python: &Path) -> Lightning {
@@ -38,7 +39,14 @@ pub(super) fn lightning(cache: &Path, logs: &Path, python: &Path) -> Lightning {
             None
         })
     });
-    Lightning { bitcoind, lnd }
+    let electrumx_python = bitcoind.as_ref().and_then(|_| {
+        let why = "an Electrum server on the tests' chain";
+        super::peer(cache, logs, python, "electrumx", why).unwrap_or_else(|error| {
+            println!("  ElectrumX: not to be had ({error:#})");
+            None
+        })
+    });
+    Lightning { bitcoind, lnd, electrumx_python }
 }
 
 /// Debian's bitcoind with the libraries that it needs, its own libc among them, unpacked into the cache: nothing is

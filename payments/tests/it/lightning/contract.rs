@@ -12,7 +12,7 @@ use ldk_node::lightning::ln::channelmanager::PaymentId;
 use ldk_node::lightning::ln::msgs::SocketAddress;
 use ldk_node::lightning_invoice::{Bolt11Invoice, Bolt11InvoiceDescription, Description};
 use ldk_node::lightning_types::payment::{PaymentHash as LdkHash, PaymentPreimage};
-use ldk_node::payment::PaymentStatus;
+use ldk_node::payment::{PaymentDetails, PaymentDirection, PaymentStatus};
 use payments::Msat;
 use payments::ledger::Ledger;
 use payments::lightning::config::LdkConfig;
@@ -79,6 +79,11 @@ impl Other {
 
     fn open_invoice(&self) -> Bolt11 {
         let made = self.node.ldk().bolt11_payment().receive_variable_amount(&words(), 3_600).unwrap();
+        made.to_string().parse().unwrap()
+    }
+
+    fn offer(&self) -> Target {
+        let made = self.node.ldk().bolt12_payment().receive_variable_amount("support us", None).unwrap();
         made.to_string().parse().unwrap()
     }
 
@@ -150,8 +155,21 @@ impl Pair {
 
     async fn ldk() -> Self {
         let bitcoin = Bitcoin::start().await;
+        let config = bitcoin.ldk_config("ours", false);
+        Self::ldk_on(bitcoin, config).await
+    }
+
+    /// The same with its chain from an Electrum server.
+    async fn ldk_over_electrum() -> Self {
+        let mut bitcoin = Bitcoin::start().await;
+        let source = bitcoin.with_electrum().await;
+        let config = LdkConfig { source, ..bitcoin.ldk_config("ours", false) };
+        Self::ldk_on(bitcoin, config).await
+    }
+
+    async fn ldk_on(bitcoin: Bitcoin, config: LdkConfig) -> Self {
         let other = ldk(&bitcoin.ldk_config("other", true), patient()).await;
-        let (made, config) = (Made::default(), bitcoin.ldk_config("ours", false));
+        let made = Made::default();
         let node = Arc::new(ldk(&config, made.labels()).await);
         let port = config.listen[0].split(':').next_back().unwrap().parse().unwrap();
         // For the anchor of its channel: without, it takes none.
@@ -266,7 +284,10 @@ async fn money_comes_in(pair: &Pair) {
     let (paid, next) = tokio::join!(pair.other.pays(&second), settled(&node, found[0].cursor, 1));
     assert!(paid);
     assert!(next.iter().any(|one| one.hash == second.hash() && one.amount.msat() == 7_654_321), "{next:?}");
-    let all = settled(&node, Cursor(0), 2).await;
+    let mut all = settled(&node, Cursor(0), 2).await;
+    assert!(all.is_sorted_by_key(|one| one.cursor), "{all:?}");
+    // The embedded node's cursor is a second: of two in the same one either may come first.
+    all.sort_by_key(|one| (one.cursor, one.hash != first.hash()));
     assert_eq!(all.iter().map(|one| one.hash).collect::<Vec<_>>(), [first.hash(), second.hash()]);
     assert!(!pair.other.pays(&first).await, "an invoice is paid once");
     // Cancelled for good.
@@ -309,6 +330,30 @@ async fn money_goes_out(pair: &Pair) {
         Ok(Handed::Started) => assert!(matches!(pair.end_of(&own).await, Outgoing::Failed(_))),
         handed => assert!(matches!(handed, Ok(Handed::Refused(_)) | Err(NodeError::Refused(_))), "{handed:?}"),
     }
+}
+
+/// To an offer (BOLT 12): the node asks the payee for an invoice first. LND cannot.
+async fn offers_are_paid(pair: &Pair) {
+    let node = pair.node();
+    let theirs = pair.other.node.ldk();
+    let offer = pair.other.offer();
+    let [amount, max_fee] = [123_456, 5_000].map(|msat| Msat::new(msat).unwrap());
+    let payment = |n| Payment { id: payout_id(n), to: offer.clone(), amount, max_fee };
+    if let Tried::Lnd { .. } = &pair.tried {
+        let refused = node.pay(&payment(15)).await.unwrap();
+        assert!(matches!(&refused, Handed::Refused(why) if why.contains("offers")), "{refused:?}");
+        return;
+    }
+    assert_eq!(node.outgoing(&payment(15), Duration::ZERO).await.unwrap(), Outgoing::NeverHeard);
+    // An offer is paid as often as one likes: each payment is known by its own id.
+    for n in [15, 16] {
+        assert_eq!(node.pay(&payment(n)).await.unwrap(), Handed::Started);
+        let ended = pair.end_of(&payment(n)).await;
+        assert!(matches!(ended, Outgoing::Succeeded { fee: Msat::ZERO, preimage: Some(_) }), "{ended:?}");
+    }
+    let arrived =
+        |one: &&PaymentDetails| one.direction == PaymentDirection::Inbound && one.amount_msat == Some(123_456);
+    until("both have arrived", async || theirs.list_payments_with_filter(arrived).len() == 2).await;
 }
 
 /// Begins a payment that the other holds.
@@ -373,17 +418,22 @@ async fn a_customer_tops_up_and_is_paid_out(pair: &mut Pair) {
     let books = (Books::default(), Chain::Regtest);
     let payouts = Payouts::new(ledger.clone(), pair.node(), books, PayoutRules::default()).await.unwrap();
     let mut paying = Paying::new(payouts.clone(), Arc::new(move |_| yes()));
-    let to = Target::Invoice(pair.other.invoice(15_000_000));
-    let order = Order { id: payout_id(31), account: account("ada"), to, amount: None, max_fee: None };
-    payouts.request(&order).await.unwrap();
-    until("the payout is over", async || {
-        paying.round().await.unwrap();
-        payouts.status(payout_id(31)).await.unwrap().unwrap().state.is_over()
-    })
-    .await;
-    let state = payouts.status(payout_id(31)).await.unwrap().unwrap().state;
-    assert!(matches!(state, PayoutState::Paid { fee: Msat::ZERO, preimage: Some(_) }), "{state:?}");
-    assert_eq!((balance(&ledger, "ada").await, available(&ledger, "ada").await), (5_000_000, 5_000_000));
+    let mut orders = vec![(31, Target::Invoice(pair.other.invoice(15_000_000)), None, 5_000_000_u64)];
+    if let Tried::Ldk { .. } = &pair.tried {
+        orders.push((32, pair.other.offer(), Some(sat(2_000)), 3_000_000));
+    }
+    for (n, to, amount, left) in orders {
+        let order = Order { id: payout_id(n), account: account("ada"), to, amount, max_fee: None };
+        payouts.request(&order).await.unwrap();
+        until("the payout is over", async || {
+            paying.round().await.unwrap();
+            payouts.status(payout_id(n)).await.unwrap().unwrap().state.is_over()
+        })
+        .await;
+        let state = payouts.status(payout_id(n)).await.unwrap().unwrap().state;
+        assert!(matches!(state, PayoutState::Paid { fee: Msat::ZERO, preimage: Some(_) }), "{state:?}");
+        assert_eq!((balance(&ledger, "ada").await, available(&ledger, "ada").await), (i128::from(left), left));
+    }
     assert_balanced(&ledger).await;
     assert!(pair.bitcoin.folder.path().exists());
 }
@@ -391,6 +441,7 @@ async fn a_customer_tops_up_and_is_paid_out(pair: &mut Pair) {
 async fn contract(mut pair: Pair) {
     money_comes_in(&pair).await;
     money_goes_out(&pair).await;
+    offers_are_paid(&pair).await;
     what_is_held_is_neither_paid_nor_failed(&mut pair).await;
     a_customer_tops_up_and_is_paid_out(&mut pair).await;
     pair.other.node.stop().await;
@@ -403,6 +454,12 @@ async fn contract(mut pair: Pair) {
 #[ignore = "needs bitcoind, which cargo xtask test installs"]
 async fn the_embedded_lightning_node_keeps_its_contract() {
     contract(Pair::ldk().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+#[ignore = "needs bitcoind and ElectrumX, which cargo xtask test installs"]
+async fn the_embedded_node_keeps_its_contract_over_an_electrum_server() {
+    contract(Pair::ldk_over_electrum().await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -13,6 +13,7 @@ use payments::lightning::config::{ChainSource, LdkConfig, LndConfig};
 use payments::lightning::ldk::{Labels, Ldk};
 use payments::lightning::lnd::Lnd;
 use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _};
 
 use crate::support::now;
 
@@ -31,14 +32,14 @@ impl Drop for Program {
 
 impl Program {
     fn start(program: &Path, arguments: &[String], log: &Path) -> Self {
+        let mut command = Command::new(program);
+        command.args(arguments);
+        Self::run(command, log)
+    }
+
+    fn run(mut command: Command, log: &Path) -> Self {
         let log = std::fs::File::create(log).unwrap();
-        let child = Command::new(program)
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stderr(log.try_clone().unwrap())
-            .stdout(log)
-            .spawn()
-            .unwrap();
+        let child = command.stdin(Stdio::null()).stderr(log.try_clone().unwrap()).stdout(log).spawn().unwrap();
         Self(child)
     }
 
@@ -70,6 +71,7 @@ pub(crate) struct Bitcoin {
     zmq: [u16; 2],
     address: String,
     http: reqwest::Client,
+    electrum: Option<Electrum>,
     _program: Program,
 }
 
@@ -98,7 +100,7 @@ impl Bitcoin {
         ];
         let running = Program::start(&program, &arguments, &folder.path().join("bitcoin.log"));
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
-        let mut bitcoin = Self { folder, rpc, zmq, address: String::new(), http, _program: running };
+        let mut bitcoin = Self { folder, rpc, zmq, address: String::new(), http, electrum: None, _program: running };
         until("bitcoind answers", async || bitcoin.ask("getblockchaininfo", json!([])).await.is_some()).await;
         bitcoin.rpc("createwallet", json!(["tests"])).await;
         bitcoin.address = bitcoin.rpc("getnewaddress", json!([])).await.as_str().unwrap().to_owned();
@@ -120,6 +122,19 @@ impl Bitcoin {
 
     pub(crate) async fn mine(&self, blocks: u32) {
         self.rpc("generatetoaddress", json!([blocks, self.address])).await;
+        if let Some(electrum) = &self.electrum {
+            let height = self.rpc("getblockcount", json!([])).await.as_u64();
+            until("the Electrum server has the last block", async || electrum.height().await == height).await;
+        }
+    }
+
+    /// Puts an Electrum server in front of it, and says where.
+    pub(crate) async fn with_electrum(&mut self) -> ChainSource {
+        let electrum = Electrum::start(self);
+        until("the Electrum server answers", async || electrum.height().await.is_some()).await;
+        let url = format!("tcp://127.0.0.1:{}", electrum.port);
+        self.electrum = Some(electrum);
+        ChainSource::Electrum { url }
     }
 
     /// A whole bitcoin to this address, confirmed.
@@ -162,6 +177,61 @@ impl Bitcoin {
             listen: vec![format!("127.0.0.1:{}", port())],
             alias: Some(name.to_owned()),
         }
+    }
+}
+
+/// `ElectrumX` in front of bitcoind.
+struct Electrum {
+    port: u16,
+    _program: Program,
+}
+
+impl Electrum {
+    fn start(bitcoin: &Bitcoin) -> Self {
+        let python = PathBuf::from(std::env::var_os("ROOMTONE_ELECTRUMX_PYTHON").expect("set by cargo xtask test"));
+        let folder = bitcoin.folder.path().join("electrumx");
+        std::fs::create_dir(&folder).unwrap();
+        let port = port();
+        let variables = [
+            ("DB_ENGINE", "leveldb".to_owned()),
+            ("COIN", "Bitcoin".into()),
+            ("NET", "regtest".into()),
+            ("DAEMON_URL", format!("http://u:p@127.0.0.1:{}", bitcoin.rpc)),
+            ("DB_DIRECTORY", folder.display().to_string()),
+            ("SERVICES", format!("tcp://127.0.0.1:{port}")),
+            ("PEER_DISCOVERY", "off".into()),
+            ("PEER_ANNOUNCE", String::new()),
+            ("CACHE_MB", "50".into()),
+            // It does as root what it does as anybody: containers have nobody else.
+            ("ALLOW_ROOT", "1".into()),
+            // In milliseconds: the tests' blocks come when they are asked for.
+            ("DAEMON_POLL_INTERVAL_BLOCKS", "100".into()),
+            ("DAEMON_POLL_INTERVAL_MEMPOOL", "100".into()),
+            // One asks quickly here, and is nobody's attacker.
+            ("COST_SOFT_LIMIT", "0".into()),
+            ("COST_HARD_LIMIT", "0".into()),
+        ];
+        let mut command = Command::new(python.with_file_name("electrumx_server"));
+        command.envs(variables);
+        Self { port, _program: Program::run(command, &folder.join("log")) }
+    }
+
+    /// The height of its last block; `None`: it does not answer.
+    async fn height(&self) -> Option<u64> {
+        let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", self.port)).await.ok()?;
+        let (read, mut write) = stream.split();
+        let mut lines = tokio::io::BufReader::new(read).lines();
+        for (id, method, params) in
+            [(1, "server.version", json!(["tests", "1.4"])), (2, "blockchain.headers.subscribe", json!([]))]
+        {
+            let asked = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params });
+            write.write_all(format!("{asked}\n").as_bytes()).await.ok()?;
+            let answer: Value = serde_json::from_str(&lines.next_line().await.ok()??).ok()?;
+            if id == 2 {
+                return answer["result"]["height"].as_u64();
+            }
+        }
+        None
     }
 }
 
