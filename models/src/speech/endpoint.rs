@@ -3,10 +3,14 @@
 //! Give it each window's probability in order ([`Endpointer::window`]); it answers with the windows of an utterance when
 //! one is complete. An utterance opens with the first window above [`EndpointConfig::speech`], keeps
 //! [`EndpointConfig::pre_roll`] windows before it, and closes after a silence that gets shorter the longer it has gone on:
-//! nobody waits for a monologue. At [`EndpointConfig::longest`] it is cut at the quietest place of its last [`EndpointConfig::cut_within`].
+//! nobody waits for a monologue. At [`EndpointConfig::longest`] it is cut at the quietest place of its last [`EndpointConfig::cut_within`];
+//! before that between two words, where it is worth it ([`EndpointConfig::gap`]).
 //! What had too little voice ([`EndpointConfig::least_voiced`]: a click, a cough) is no utterance.
 
 use std::ops::Range;
+
+/// Between two words there is no voice at all: less than this, not just less than [`EndpointConfig::silence`].
+const GAP_BELOW: f32 = 0.1;
 
 /// Milliseconds of one window.
 pub const WINDOW_MS: i64 = 32;
@@ -29,6 +33,10 @@ pub struct EndpointConfig {
     /// How far back from its end an utterance that is too long may be cut: words before the cut come so much later. Default
     /// 281 (9 s); never more than half of `longest`.
     pub cut_within: u64,
+    /// So many windows without any voice are as good a place to cut as comes. 0: they are not looked for. Default 0.
+    pub gap: u64,
+    /// From this length on it is cut at such a place, without waiting for `longest`. Default 0.
+    pub gap_from: u64,
     /// Windows kept before the first voiced one. Default 7 (224 ms).
     pub pre_roll: u64,
     /// Windows of the closing silence that stay with the utterance. Default 6 (192 ms).
@@ -47,6 +55,8 @@ impl Default for EndpointConfig {
             patient_until: 218,
             longest: 562,
             cut_within: 281,
+            gap: 0,
+            gap_from: 0,
             pre_roll: 7,
             post_roll: 6,
             least_voiced: 4,
@@ -55,10 +65,11 @@ impl Default for EndpointConfig {
 }
 
 impl EndpointConfig {
-    /// For talk whose words people wait for: from 3 s on a shorter pause ends an utterance, none is longer than 7.5 s, so that
-    /// little is left to decode when somebody stops, and one that is too long is cut no further back than 1.5 s.
+    /// For talk whose words people wait for: from 3 s on a shorter pause ends an utterance, from 5 s on it is cut between any two
+    /// words that are 64 ms apart, and none is longer than 7.5 s, cut no further back than half a second: so little is left to
+    /// decode when somebody stops.
     pub fn live() -> Self {
-        Self { patient_until: 94, longest: 235, cut_within: 47, ..Self::default() }
+        Self { patient_until: 94, longest: 235, cut_within: 16, gap: 2, gap_from: 156, ..Self::default() }
     }
 }
 
@@ -203,7 +214,17 @@ impl Endpointer {
         if quiet >= self.demand(length) {
             return self.close();
         }
-        if length >= self.config.longest { self.cut() } else { None }
+        if length >= self.config.longest {
+            return self.cut(self.config.cut_within);
+        }
+        if length >= self.config.gap_from && self.ends_in_a_gap() { self.cut(self.config.gap) } else { None }
+    }
+
+    fn ends_in_a_gap(&self) -> bool {
+        let gap = usize::try_from(self.config.gap).unwrap_or(usize::MAX);
+        let Some(open) = self.open.as_ref().filter(|_| gap > 0) else { return false };
+        let last = open.probabilities.iter().rev().take(gap);
+        last.filter(|p| **p < GAP_BELOW).count() == gap
     }
 
     /// Ends what is under way: the party left, was muted, or its stream broke off.
@@ -242,10 +263,10 @@ impl Endpointer {
         span
     }
 
-    /// The utterance is too long: takes it up to the quietest place of its last windows, and goes on with the rest.
-    fn cut(&mut self) -> Option<Span> {
+    /// The utterance is too long: takes it up to the quietest place of its last windows, so many, and goes on with the rest.
+    fn cut(&mut self, within: u64) -> Option<Span> {
         let open = self.open.take()?;
-        let back = usize::try_from(self.config.cut_within).unwrap_or(usize::MAX);
+        let back = usize::try_from(within).unwrap_or(usize::MAX);
         let from = open.probabilities.len().saturating_sub(back);
         // The mean, not the sum: the last window has no neighbour behind it and is no quieter for that.
         let around = |i: usize| -> f32 {
@@ -304,19 +325,47 @@ mod tests {
         (spans, machine)
     }
 
+    fn either(live: bool) -> EndpointConfig {
+        if live { EndpointConfig::live() } else { EndpointConfig::default() }
+    }
+
     fn pattern(parts: &[(f32, usize)]) -> Vec<f32> {
         parts.iter().flat_map(|(p, n)| std::iter::repeat_n(*p, *n)).collect()
     }
 
     #[test]
-    fn live_talk_without_a_pause_is_cut_at_a_quiet_place_of_its_last_seconds() {
+    fn live_talk_without_a_pause_is_cut_at_the_quietest_place_of_its_last_half_second() {
         let config = EndpointConfig::live();
-        // Quieter earlier, but too far back: who waits for the words would wait for seconds.
-        let windows = pattern(&[(0.9, 150), (0.4, 2), (0.9, 48), (0.45, 2), (0.9, 100)]);
+        // Quieter earlier, but too far back: who waits for the words would wait for them longer.
+        let windows = pattern(&[(0.9, 200), (0.4, 2), (0.9, 23), (0.45, 2), (0.9, 75)]);
         let (spans, _) = run(&config, &windows);
         assert_eq!(spans.len(), 2);
-        assert!((199..=203).contains(&spans[0].sound.end), "{:?}", spans[0].sound);
+        assert!((224..=228).contains(&spans[0].sound.end), "{:?}", spans[0].sound);
         assert_eq!(spans[1].sound.start, spans[0].sound.end);
+    }
+
+    #[test]
+    fn live_talk_is_cut_between_two_words_as_soon_as_it_is_long_enough() {
+        let config = EndpointConfig::live();
+        let gap = [(0.3, 1), (0.02, 1), (0.01, 1), (0.3, 1)];
+        let parts = [&[(0.9, 140)], &gap[..], &[(0.9, 60)], &gap, &[(0.9, 40)]].concat();
+        let mut machine = Endpointer::new(config.clone());
+        let ends: Vec<(usize, Span)> =
+            pattern(&parts).into_iter().enumerate().filter_map(|(i, p)| machine.window(p).map(|s| (i, s))).collect();
+        // Not in the first gap, it is too short yet; in the second, with its second window, before it is too long.
+        let [(at, span)] = ends.as_slice() else { panic!("{ends:?}") };
+        assert_eq!((*at, span.sound.clone()), (206, 0..206));
+        assert_eq!(machine.flush().unwrap().voiced.end, 248);
+        // Faint is not silent: that waits for the end.
+        let faint = pattern(&[(0.9, 170), (0.2, 4), (0.9, 80)]);
+        let mut machine = Endpointer::new(config);
+        assert_eq!(faint.iter().position(|p| machine.window(*p).is_some()), Some(234));
+    }
+
+    #[test]
+    fn files_are_not_cut_between_words_that_are_merely_apart() {
+        let windows = pattern(&[(0.9, 170), (0.01, 3), (0.9, 170)]);
+        assert_eq!(run(&EndpointConfig::default(), &windows).0.len(), 1);
     }
 
     #[test]
@@ -365,8 +414,9 @@ mod tests {
         #[test]
         fn any_probabilities_give_ordered_bounded_utterances_that_hold_all_sustained_voice(
             runs in prop::collection::vec((prop_oneof![Just(0.0f32), Just(0.4), Just(1.0), 0.0f32..1.0, Just(f32::NAN)], 1usize..200), 0..30),
+            live in any::<bool>(),
         ) {
-            let config = EndpointConfig::default();
+            let config = either(live);
             let windows = pattern(&runs);
             let (spans, machine) = run(&config, &windows);
             prop_assert_eq!(machine.position(), windows.len() as u64);
@@ -394,8 +444,9 @@ mod tests {
         #[test]
         fn sound_that_a_span_asks_for_was_never_declared_forgettable(
             windows in prop::collection::vec(prop_oneof![3 => Just(0.0f32), 1 => Just(0.4), 2 => Just(0.9)], 0..1500),
+            live in any::<bool>(),
         ) {
-            let mut machine = Endpointer::new(EndpointConfig::default());
+            let mut machine = Endpointer::new(either(live));
             let mut forgotten = 0;
             for p in windows {
                 if let Some(span) = machine.window(p) {
@@ -409,8 +460,9 @@ mod tests {
         #[test]
         fn what_was_foretold_of_an_utterance_is_what_it_becomes_unless_voice_comes(
             windows in prop::collection::vec(prop_oneof![3 => Just(0.0f32), 1 => Just(0.4), 2 => Just(0.9)], 0..1500),
+            live in any::<bool>(),
         ) {
-            let config = EndpointConfig::default();
+            let config = either(live);
             let mut machine = Endpointer::new(config.clone());
             let mut foretold: Option<Span> = None;
             for p in windows {
