@@ -8,6 +8,8 @@ use crate::tables::{TableError, array, changed, impossible, number, time, words}
 use crate::{Msat, UnixMillis};
 
 const TABLE: &str = "settlement_payments";
+/// The outcome of a payment that was made.
+const MADE: i64 = 1;
 /// Lets a partner's payment go that was not made: its windows first, then itself.
 const LET_GO: [&str; 2] = [
     "UPDATE settlement_windows SET payment = NULL WHERE paid IS NULL AND payment IN
@@ -93,13 +95,28 @@ impl Payments {
 
     /// Begins a payment and takes its windows, all of them unpaid and free, or nothing.
     pub(super) async fn begin(&self, beginning: &Beginning, at: UnixMillis) -> Result<(), TableError> {
-        let Beginning { partner, windows, attempt, due, order } = beginning;
+        self.write(beginning, at, false).await
+    }
+
+    /// Writes down a payment that people have made by hand, and its windows as paid, all of them unpaid and free (or of a payment
+    /// that was not made, which is let go by that), or nothing.
+    pub(super) async fn by_hand(&self, made: &Beginning, at: UnixMillis) -> Result<(), TableError> {
+        self.write(made, at, true).await
+    }
+
+    async fn write(&self, payment: &Beginning, at: UnixMillis, made: bool) -> Result<(), TableError> {
+        let Beginning { partner, windows, attempt, due, order } = payment;
         let (first, last) = (i64::from(*windows.start()), i64::from(*windows.end()));
-        let begun = tell!(&self.database, pool => async {
+        let (outcome, paid) = (made.then_some(MADE), made.then_some(time(at)));
+        let written = tell!(&self.database, pool => async {
             let mut tx = pool.begin().await?;
+            for let_go in LET_GO.into_iter().filter(|_| made) {
+                sqlx::query(let_go).bind(&partner.bytes()[..]).execute(&mut *tx).await?;
+            }
             sqlx::query(
-                "INSERT INTO settlement_payments (id, partner, first_window, last_window, try, amount_msat, stroops, asset, reference, at)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+                "INSERT INTO settlement_payments
+                     (id, partner, first_window, last_window, try, amount_msat, stroops, asset, reference, at, outcome)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
             )
             .bind(&order.id.0[..])
             .bind(&partner.bytes()[..])
@@ -111,16 +128,18 @@ impl Payments {
             .bind(order.pay.asset.to_string())
             .bind(due.reference.cast_signed())
             .bind(time(at))
+            .bind(outcome)
             .execute(&mut *tx)
             .await?;
             let taken = sqlx::query(
-                "UPDATE settlement_windows SET payment = $1 WHERE partner = $2 AND number BETWEEN $3 AND $4
+                "UPDATE settlement_windows SET payment = $1, paid = $5 WHERE partner = $2 AND number BETWEEN $3 AND $4
                  AND booked IS NOT NULL AND paid IS NULL AND payment IS NULL",
             )
             .bind(&order.id.0[..])
             .bind(&partner.bytes()[..])
             .bind(first)
             .bind(last)
+            .bind(paid)
             .execute(&mut *tx)
             .await?;
             if i64::try_from(taken.rows_affected()).ok() != Some(last - first + 1) {
@@ -129,7 +148,7 @@ impl Payments {
             tx.commit().await?;
             Ok::<_, sqlx::Error>(true)
         });
-        match begun {
+        match written {
             Ok(true) => Ok(()),
             Ok(false) => Err(TableError::Changed("the windows of a payment")),
             Err(sqlx::Error::Database(error)) if error.is_unique_violation() => {
@@ -137,53 +156,6 @@ impl Payments {
             }
             Err(error) => Err(error.into()),
         }
-    }
-
-    /// Writes down a payment that people have made by hand, and its windows as paid, all of them unpaid and free (or of a payment
-    /// that was not made, which is let go by that), or nothing.
-    pub(super) async fn by_hand(&self, made: &Beginning, at: UnixMillis) -> Result<(), TableError> {
-        let Beginning { partner, windows, attempt, due, order } = made;
-        let (first, last) = (i64::from(*windows.start()), i64::from(*windows.end()));
-        let written = tell!(&self.database, pool => async {
-            let mut tx = pool.begin().await?;
-            for let_go in LET_GO {
-                sqlx::query(let_go).bind(&partner.bytes()[..]).execute(&mut *tx).await?;
-            }
-            sqlx::query(
-                "INSERT INTO settlement_payments
-                     (id, partner, first_window, last_window, try, amount_msat, stroops, asset, reference, at, outcome)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 1)",
-            )
-            .bind(&order.id.0[..])
-            .bind(&partner.bytes()[..])
-            .bind(first)
-            .bind(last)
-            .bind(i64::from(*attempt))
-            .bind(i64::from(due.amount))
-            .bind(due.stroops.get())
-            .bind(order.pay.asset.to_string())
-            .bind(due.reference.cast_signed())
-            .bind(time(at))
-            .execute(&mut *tx)
-            .await?;
-            let paid = sqlx::query(
-                "UPDATE settlement_windows SET payment = $1, paid = $5 WHERE partner = $2 AND number BETWEEN $3 AND $4
-                 AND booked IS NOT NULL AND paid IS NULL AND payment IS NULL",
-            )
-            .bind(&order.id.0[..])
-            .bind(&partner.bytes()[..])
-            .bind(first)
-            .bind(last)
-            .bind(time(at))
-            .execute(&mut *tx)
-            .await?;
-            if i64::try_from(paid.rows_affected()).ok() != Some(last - first + 1) {
-                return Ok(false);
-            }
-            tx.commit().await?;
-            Ok::<_, sqlx::Error>(true)
-        })?;
-        if written { Ok(()) } else { Err(TableError::Changed("the windows of a payment")) }
     }
 
     /// The payments that are under way.
