@@ -1,6 +1,7 @@
 //! Captions while people speak: how often shown words change, and how far behind they are.
 
 use indicatif::ProgressBar;
+use models::speech::endpoint::EndpointConfig;
 
 use crate::conversation::of_two;
 use crate::hear::config;
@@ -18,6 +19,7 @@ pub fn run(quick: bool, bar: &ProgressBar) -> anyhow::Result<Section> {
     bar.set_message(format!("captions of a conversation, {seconds:.0} s in real time"));
     let mut settings = config("base.en")?;
     settings.inbox_ms = 30_000;
+    settings.endpoint = EndpointConfig::live();
     let seen = play(settings, &conversation.lines, true)?;
     let (stability, delays, lag) = (seen.stability(), seen.delays(), seen.caption_delays());
     let changed = stability.changed as f64 / stability.agreed.max(1) as f64;
