@@ -41,6 +41,9 @@ pub struct EndpointConfig {
     pub pre_roll: u64,
     /// Windows of the closing silence that stay with the utterance. Default 6 (192 ms).
     pub post_roll: u64,
+    /// After so many windows of silence an utterance has most likely ended, and may be decoded before it is sure. Not before all
+    /// of `post_roll` was heard. Default 7 (224 ms): most pauses within a sentence are shorter.
+    pub likely_over: u64,
     /// Fewer voiced windows than this are no utterance. Default 4 (128 ms).
     pub least_voiced: u64,
 }
@@ -59,6 +62,7 @@ impl Default for EndpointConfig {
             gap_from: 0,
             pre_roll: 7,
             post_roll: 6,
+            likely_over: 7,
             least_voiced: 4,
         }
     }
@@ -67,9 +71,19 @@ impl Default for EndpointConfig {
 impl EndpointConfig {
     /// For talk whose words people wait for: from 3 s on a shorter pause ends an utterance, from 5 s on it is cut between any two
     /// words that are 64 ms apart, and none is longer than 7.5 s, cut no further back than half a second: so little is left to
-    /// decode when somebody stops.
+    /// decode when somebody stops. After 96 ms of silence it is decoded as if it had ended; if it has not, what comes of that is
+    /// one caption more.
     pub fn live() -> Self {
-        Self { patient_until: 94, longest: 235, cut_within: 16, gap: 2, gap_from: 156, ..Self::default() }
+        Self {
+            patient_until: 94,
+            longest: 235,
+            cut_within: 16,
+            gap: 2,
+            gap_from: 156,
+            post_roll: 3,
+            likely_over: 3,
+            ..Self::default()
+        }
     }
 }
 
@@ -101,6 +115,8 @@ pub struct Progress {
     pub quiet: u64,
     /// Windows of silence that would end it.
     pub demand: u64,
+    /// It has most likely ended: [`EndpointConfig::likely_over`].
+    pub likely_over: bool,
 }
 
 #[derive(Debug)]
@@ -138,6 +154,7 @@ impl Endpointer {
     pub fn counting_from(mut config: EndpointConfig, utterance: u64) -> Self {
         config.longest = config.longest.max(4 * config.end_silence).max(2 * config.pre_roll + 8);
         config.cut_within = config.cut_within.clamp(1, config.longest / 2);
+        config.likely_over = config.likely_over.max(config.post_roll);
         Self { config, next: 0, utterance, taken: 0, before: std::collections::VecDeque::new(), open: None }
     }
 
@@ -161,7 +178,8 @@ impl Endpointer {
         let open = self.open.as_ref()?;
         let length = self.next - open.from;
         let quiet = self.next - open.voiced.end;
-        Some(Progress { utterance: self.utterance, length, quiet, demand: self.demand(length) })
+        let likely_over = quiet >= self.config.likely_over;
+        Some(Progress { utterance: self.utterance, length, quiet, demand: self.demand(length), likely_over })
     }
 
     /// The utterance under way as it will be if no more voice comes: `None` before all the silence that belongs to it has
@@ -217,7 +235,11 @@ impl Endpointer {
         if length >= self.config.longest {
             return self.cut(self.config.cut_within);
         }
-        if length >= self.config.gap_from && self.ends_in_a_gap() { self.cut(self.config.gap) } else { None }
+        if length < self.config.gap_from || !self.ends_in_a_gap() {
+            return None;
+        }
+        // What may have been decoded already, as most likely over, ends where it ended for that.
+        if quiet >= self.config.post_roll { self.close() } else { self.cut(self.config.gap) }
     }
 
     fn ends_in_a_gap(&self) -> bool {
@@ -354,12 +376,25 @@ mod tests {
             pattern(&parts).into_iter().enumerate().filter_map(|(i, p)| machine.window(p).map(|s| (i, s))).collect();
         // Not in the first gap, it is too short yet; in the second, with its second window, before it is too long.
         let [(at, span)] = ends.as_slice() else { panic!("{ends:?}") };
-        assert_eq!((*at, span.sound.clone()), (206, 0..206));
+        assert_eq!((*at, span.sound.clone()), (206, 0..207));
         assert_eq!(machine.flush().unwrap().voiced.end, 248);
         // Faint is not silent: that waits for the end.
         let faint = pattern(&[(0.9, 170), (0.2, 4), (0.9, 80)]);
         let mut machine = Endpointer::new(config);
         assert_eq!(faint.iter().position(|p| machine.window(*p).is_some()), Some(234));
+    }
+
+    #[test]
+    fn live_talk_that_has_most_likely_ended_ends_there_when_a_gap_shows_that_it_has() {
+        let mut machine = Endpointer::new(EndpointConfig::live());
+        // Fading before it is silent.
+        let fading = pattern(&[(0.9, 170), (0.2, 3)]);
+        assert!(fading.iter().all(|p| machine.window(*p).is_none()));
+        assert!(machine.progress().unwrap().likely_over);
+        let foretold = machine.if_ended().unwrap();
+        assert_eq!((machine.window(0.05), machine.window(0.05)), (None, Some(foretold)));
+        // What came behind it is the next one's beginning.
+        assert_eq!(machine.needed_from(), 173);
     }
 
     #[test]

@@ -210,6 +210,8 @@ impl<R> Schedule<R> {
         if let Some(lane) = self.lanes.get_mut(&job.ear) {
             lane.caption = None;
             lane.guessed = None;
+            // What it gives is shown as a caption is.
+            lane.offered = (job.heard.utterance, job.heard.length_ms());
             lane.guess = Some(job);
         }
     }

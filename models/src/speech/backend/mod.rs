@@ -3,6 +3,7 @@
 //! A [`Backend`] is shared; each worker thread has a [`Worker`] of its own. Neither decides what is believed: that is
 //! [`super::guard`]'s, whoever saw the words. The scheduler asks one thing at a time of a worker, finals before captions.
 
+mod bfloat;
 pub mod http;
 pub mod whisper;
 

@@ -7,10 +7,11 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use tracing::debug;
 use whisper_rs::{FullParams, SamplingStrategy, WhisperContext, WhisperContextParameters, WhisperError, WhisperState};
 use zeroize::Zeroizing;
 
-use super::{Backend, BackendError, Decoded, Look, Task, TimedWord, Worker};
+use super::{Backend, BackendError, Decoded, Look, Task, TimedWord, Worker, bfloat};
 use crate::speech::ModelError;
 
 /// Encoder positions per second of sound.
@@ -71,8 +72,7 @@ impl Whisper {
         // Flash attention of whisper.cpp pads keys to a multiple of 256 and looks at the padding, where there is what the
         // last utterance left: another party's. It is slower on a CPU, too.
         parameters.flash_attn(false);
-        let context = WhisperContext::new_with_params(path, parameters)
-            .map_err(|error| ModelError::BadWhisper { path: path.to_owned(), what: error.to_string() })?;
+        let context = context(path, parameters)?;
         let file = path.file_name().unwrap_or_default().to_string_lossy();
         let model = file.strip_prefix("ggml-").unwrap_or(&file);
         let name = format!("whisper {}", model.strip_suffix(".bin").unwrap_or(model));
@@ -138,6 +138,20 @@ impl Worker for Decoder {
 /// Whether Whisper knows a language by this two-letter code.
 pub fn knows_language(code: &str) -> bool {
     !code.contains('\0') && whisper_rs::get_lang_id(code).is_some()
+}
+
+/// Loads weights that begin as they should, in the number format that is fastest here.
+fn context(path: &Path, parameters: WhisperContextParameters<'_>) -> Result<WhisperContext, ModelError> {
+    let bad = |error: WhisperError| ModelError::BadWhisper { path: path.to_owned(), what: error.to_string() };
+    if bfloat::is_native() {
+        let unreadable = |source| ModelError::Unreadable { path: path.to_owned(), source };
+        let mut file = std::fs::read(path).map_err(unreadable)?;
+        if bfloat::rewrite(&mut file) {
+            debug!(path = %path.display(), "weights are held as bfloat16");
+            return WhisperContext::new_from_buffer_with_params(&file, parameters).map_err(bad);
+        }
+    }
+    WhisperContext::new_with_params(path, parameters).map_err(bad)
 }
 
 /// Magic and eleven numbers.

@@ -135,6 +135,15 @@ fn captions_wait_for_finals_leave_a_worker_free_and_go_round() {
 }
 
 #[test]
+fn a_guess_is_a_caption_too_and_the_next_one_is_due_a_step_behind_it() {
+    let mut schedule = schedule(1, 2, 100_000);
+    assert!(schedule.wants_caption(EarId(0), 0, 1000, 0));
+    schedule.guess(job(0, Kind::Guess, 0, 1000, 0));
+    assert!(!schedule.wants_caption(EarId(0), 0, 1100, 100));
+    assert!(schedule.wants_caption(EarId(0), 0, 1600, 600));
+}
+
+#[test]
 fn late_finals_stop_captions_and_each_dropped_one_is_counted() {
     let mut schedule = schedule(2, 1, 1_000_000);
     schedule.caption(job(1, Kind::Caption, 0, 900, 0));

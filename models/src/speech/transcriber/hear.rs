@@ -16,8 +16,6 @@ use crate::speech::{PartyKey, Recognised};
 
 /// A party whose stream stops in mid-utterance is taken to be silent after this long.
 const STALLED: Duration = Duration::from_millis(900);
-/// After so many windows of silence (224 ms) an utterance has most likely ended: most pauses within a sentence are shorter.
-const LIKELY_OVER: u64 = 7;
 
 /// What the listener takes out of an ear in one round.
 struct Taken {
@@ -43,7 +41,6 @@ struct Ears {
 pub(super) fn listen(shared: &Shared, silero: &Arc<Silero>, config: &EndpointConfig) {
     let mut ears: HashMap<EarId, Ears> = HashMap::new();
     let mut heard = Vec::new();
-    let likely_over = LIKELY_OVER.max(config.post_roll);
     loop {
         let Some(round) = next_round(shared, &mut ears) else { return };
         for taken in round {
@@ -65,7 +62,7 @@ pub(super) fn listen(shared: &Shared, silero: &Arc<Silero>, config: &EndpointCon
             if hand_over(shared, &taken, &mut heard).is_none() {
                 return;
             }
-            offer(shared, &taken, ear, likely_over);
+            offer(shared, &taken, ear);
         }
     }
 }
@@ -156,7 +153,7 @@ fn hand_over(shared: &Shared, taken: &Taken, heard: &mut Vec<Heard>) -> Option<(
 }
 
 /// Offers what is under way: as a guess where it has most likely ended, else as a caption.
-fn offer(shared: &Shared, taken: &Taken, ear: &mut Ears, likely_over: u64) {
+fn offer(shared: &Shared, taken: &Taken, ear: &mut Ears) {
     let Some(progress) = ear.listener.progress() else { return };
     let now = shared.now_ms();
     let voice_end = progress.length - progress.quiet;
@@ -165,7 +162,7 @@ fn offer(shared: &Shared, taken: &Taken, ear: &mut Ears, likely_over: u64) {
         ear.guessed = None;
         shared.lock().schedule.went_on(taken.id);
     }
-    let (kind, heard) = if progress.quiet >= likely_over {
+    let (kind, heard) = if progress.likely_over {
         // One window more and it is a final anyway.
         if ear.guessed.is_some() || progress.quiet + 1 >= progress.demand {
             return;
