@@ -27,8 +27,6 @@ const ABANDONED: Duration = Duration::from_secs(3600);
 const WAITING: usize = 16;
 /// Ended calls that may wait for their records; more of them are found in the ledger by the next tidying.
 const RECORDS: usize = 1024;
-/// So long others that end are waited for, that their records share one flush of the disk: the ledger has what they are made of.
-const RECORDED_TOGETHER: Duration = Duration::from_millis(20);
 /// Notes that are read at a time.
 const PAGE: u32 = 1_000;
 
@@ -317,19 +315,14 @@ async fn calls(ledger: &Ledger) -> Result<Vec<Snapshot>, StoreError> {
     }
 }
 
-/// Writes the records of calls that have ended, those of a moment in one commit.
+/// Writes the records of calls that have ended, many in one commit when many end.
 async fn records(ledger: Ledger, mut ended: mpsc::Receiver<Snapshot>, stop: CancellationToken) {
     let mut batch = Vec::new();
     loop {
         tokio::select! {
             _ = ended.recv_many(&mut batch, RECORDS) => {}
-            () = stop.cancelled() => {}
+            () = stop.cancelled() => batch.extend(std::iter::from_fn(|| ended.try_recv().ok())),
         }
-        tokio::select! {
-            () = tokio::time::sleep(RECORDED_TOGETHER) => {}
-            () = stop.cancelled() => {}
-        }
-        batch.extend(std::iter::from_fn(|| ended.try_recv().ok()).take(RECORDS));
         if batch.is_empty() {
             return;
         }
