@@ -215,7 +215,7 @@ impl Shared {
 }
 
 impl Transcriber {
-    /// Loads the weights and starts the threads. Blocks for some 0.2 s with base.en: call it where that may be. The
+    /// Loads the weights and starts the threads. Blocks for up to 1 s with base.en: call it where that may be. The
     /// receiver gets what all parties say.
     #[expect(clippy::needless_pass_by_value, reason = "callers have no further use for it")]
     pub fn load(config: TranscriberConfig) -> Result<(Self, mpsc::Receiver<Recognised>), ModelError> {
