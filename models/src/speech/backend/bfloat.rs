@@ -2,7 +2,7 @@
 //!
 //! whisper.cpp's files hold matrices as IEEE 16-bit floats, which a CPU widens before it multiplies. Where the processor
 //! multiplies pairs of bfloat16 at once (AVX512_BF16: AMD from Zen 4 on, Intel from Cooper Lake on) the same matrices as bfloat16
-//! cost a sixth less time for the same words (docs/benchmarks.md). They are as large, so they are rewritten in place, in
+//! cost a fifth less CPU for words as good (docs/benchmarks.md). They are as large, so they are rewritten in place, in
 //! memory; the file stays as it was fetched and checked.
 
 use std::ops::Range;
