@@ -45,10 +45,7 @@ impl Lnd {
         // The tests' own client: whoever answers at this port of this machine.
         let http = reqwest::Client::builder().no_proxy().danger_accept_invalid_certs(true).build()?;
         let this = Self { rest, folder, http, _server: server };
-        until("LND knows the chain", async || {
-            this.ask("GET", "/v1/getinfo", None).await.is_ok_and(|info| info["synced_to_chain"] == json!(true))
-        })
-        .await?;
+        this.knows_the_chain().await?;
         let address = this.ask("GET", "/v1/newaddress", None).await?;
         bitcoin.send_to(address["address"].as_str().context("LND has no address")?).await?;
         until("LND sees its bitcoin", async || {
@@ -57,6 +54,13 @@ impl Lnd {
         })
         .await?;
         Ok(this)
+    }
+
+    async fn knows_the_chain(&self) -> anyhow::Result<()> {
+        until("LND knows the chain", async || {
+            self.ask("GET", "/v1/getinfo", None).await.is_ok_and(|info| info["synced_to_chain"] == json!(true))
+        })
+        .await
     }
 
     async fn ask(&self, method: &str, path: &str, body: Option<Value>) -> anyhow::Result<Value> {
@@ -78,7 +82,16 @@ impl Lnd {
     /// It does not come about.
     pub async fn open_channel(&self, bitcoin: &Bitcoin, key: &str, host: &str, sat: u64) -> anyhow::Result<()> {
         let peer = json!({ "addr": { "pubkey": key, "host": host }, "perm": true });
+        // The answer says that it will connect, not that it has.
         self.ask("POST", "/v1/peers", Some(peer)).await?;
+        until("LND has reached the other node", async || {
+            let peers = self.ask("GET", "/v1/peers", None).await;
+            let there = |peers: &Value| peers["peers"].as_array()?.iter().find(|peer| peer["pub_key"] == key).map(drop);
+            peers.is_ok_and(|peers| there(&peers).is_some())
+        })
+        .await?;
+        // Blocks were mined since its start.
+        self.knows_the_chain().await?;
         let channel = json!({ "node_pubkey_string": key, "local_funding_amount": sat.to_string() });
         self.ask("POST", "/v1/channels", Some(channel)).await?;
         bitcoin.confirm().await?;
