@@ -29,6 +29,11 @@ const CONTEXT_FLOOR: usize = 384;
 const CONTEXT_WHOLE: usize = 1500;
 /// The floor for the second, careful look.
 const CONTEXT_CAREFUL: usize = 1024;
+/// The same for a blip: a look at half a second that was doubted would else take longer than one at a whole sentence, and others
+/// wait for it.
+const CONTEXT_CAREFUL_BLIP: usize = 512;
+/// What is shorter is a blip, in samples.
+const BLIP: usize = 16_000;
 /// Whisper takes 224 tokens of text before the utterance, and each costs time.
 const PROMPT_TOKENS: usize = 200;
 
@@ -249,7 +254,8 @@ impl Decoder {
         let language = if self.multilingual { task.language.filter(|code| knows_language(code)) } else { Some("en") };
         let prompt = self.prompt(task.prompt);
         let mut params: FullParams<'_, '_> = self.parameters(language);
-        let floor = if careful { self.floor.max(CONTEXT_CAREFUL) } else { self.floor };
+        let careful_floor = if samples.len() < BLIP { CONTEXT_CAREFUL_BLIP } else { CONTEXT_CAREFUL };
+        let floor = if careful { self.floor.max(careful_floor) } else { self.floor };
         let margin = if look == Look::Caption { CONTEXT_MARGIN_CAPTION } else { CONTEXT_MARGIN };
         params.set_audio_ctx(i32::try_from(audio_context(samples.len(), margin, floor)).unwrap_or(0));
         params.set_no_timestamps(!careful);
