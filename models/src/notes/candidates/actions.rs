@@ -54,7 +54,12 @@ impl Call<'_, '_> {
             out.push(Drawn { item, at, topic, by, withdrawn: false });
         }
         if out.is_empty() {
-            out.extend(self.taken_on(at).or_else(|| self.taken_over(at)).or_else(|| self.tagged(at)));
+            out.extend(
+                self.taken_on(at)
+                    .or_else(|| self.taken_over(at))
+                    .or_else(|| self.tagged(at))
+                    .or_else(|| self.commanded(at)),
+            );
         }
         out
     }
@@ -74,6 +79,13 @@ impl Call<'_, '_> {
         if trigger.name("me").is_some() {
             return (!(is_question(sentence) && index == 0)).then(|| Some(sentence.speaker.to_owned()));
         }
+        if trigger.name("let").is_some() {
+            // "Let me see" promises nothing, "let me ring them tomorrow" does.
+            let verb = trigger.name("verb").map_or_else(String::new, |verb| verb.as_str().to_lowercase());
+            let does = PERSON_DOES.contains(&verb.as_str()) && !HERE_AND_NOW.contains(&verb.as_str());
+            let promises = does && (dated || words(clause).len() >= 3);
+            return (promises && !is_question(sentence)).then(|| Some(sentence.speaker.to_owned()));
+        }
         if trigger.name("shall").is_some() {
             // "Shall I write to her?" "Yes please."
             let wanted = agreed.or_else(|| self.replies(at).next().filter(|reply| THANKS.is_match(reply.text)))?;
@@ -91,7 +103,10 @@ impl Call<'_, '_> {
         if trigger.name("can").is_some() {
             let offers = ["i can", "i could"].iter().any(|offer| trigger[0].to_lowercase().starts_with(offer));
             if !offers {
-                return (dated && !is_question(sentence)).then(|| Some(sentence.speaker.to_owned()));
+                // "I gotta talk to my husband first": he who has to ask does.
+                let verb = trigger.name("verb").map_or_else(String::new, |verb| verb.as_str().to_lowercase());
+                let asks = HAS_TO.contains(&verb.as_str()) && words(clause).len() >= 3;
+                return ((dated || asks) && !is_question(sentence)).then(|| Some(sentence.speaker.to_owned()));
             }
             // An offer counts once it is taken, or has its day.
             let thanked = self.replies(at).next().filter(|reply| THANKS.is_match(reply.text));
@@ -157,7 +172,12 @@ impl Call<'_, '_> {
             return Some(Some(person));
         }
         let only_says_so = self.is_reply(at) && NO_ANSWER.is_match(sentence.text);
-        (!is_question(sentence) && !only_says_so).then_some(None)
+        if is_question(sentence) || only_says_so {
+            return None;
+        }
+        let volunteer = self.volunteer(at);
+        ids.extend(volunteer.map(|(id, _)| id));
+        Some(volunteer.map(|(_, speaker)| speaker.to_owned()))
     }
 
     /// "I will send you the confirmation" in answer to "can you send me the confirmation".
@@ -306,6 +326,15 @@ impl Call<'_, '_> {
         (!is_word && PERSON_DOES.contains(&verb.to_lowercase().as_str())).then(|| name.to_owned())
     }
 }
+
+/// What "let me" announces for this moment.
+const HERE_AND_NOW: &[&str] = &[
+    "do", "tell", "ask", "read", "show", "help", "look", "speak", "present", "get", "share", "add", "make", "take",
+    "put", "move",
+];
+
+/// What one has to do elsewhere, so that it is a task without a day.
+const HAS_TO: &[&str] = &["talk", "ask", "call", "ring", "check", "book", "order", "send", "write", "tell"];
 
 /// Verbs by which one does what another named.
 const FETCHES: &[&str] = &["get", "do", "tak", "take", "fetch", "bring", "handl", "handle", "collect", "have"];

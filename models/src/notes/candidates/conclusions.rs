@@ -8,10 +8,10 @@ use crate::number_words;
 use super::super::sentences::as_line;
 use super::super::{Cited, ItemId};
 use super::patterns::{
-    AS_IT_IS, CONCLUDES, CONCLUDES_NOTHING, CONCLUDES_SO, IT_IS, OPEN, PREFERRED, PROPOSED, SETTLES, TRIGGER,
-    UNDECIDED, YES,
+    AS_IT_IS, CONCLUDES, CONCLUDES_NOTHING, CONCLUDES_SO, FOLLOWS, IT_IS, KEEPS, NO_BUT, NONE, OPEN, PREFERRED,
+    PROPOSED, SETTLES, TRIGGER, UNDECIDED, WILL_DO, YES,
 };
-use super::{ANSWER_MS, Call, Drawn, cites, is_question};
+use super::{ANSWER_MS, Call, Drawn, cites, in_common, is_question, plans};
 
 /// How far back what is settled was proposed or asked, in sentences.
 const REACH: usize = 5;
@@ -30,6 +30,7 @@ impl Call<'_, '_> {
             || CONCLUDES_NOTHING.is_match(text)
             || UNDECIDED.is_match(text)
             || OPEN.is_match(text)
+            || TRIGGER.captures(text).is_some_and(|trigger| trigger.name("me").is_some())
         {
             return None;
         }
@@ -39,6 +40,10 @@ impl Call<'_, '_> {
             return None;
         }
         let agreed = self.agreement(at).filter(|reply| reply.words.len() <= 4);
+        // "Take a photo of it." "Will do.": a task.
+        if self.command(at).is_some() && agreed.is_some_and(|reply| WILL_DO.is_match(reply.text)) {
+            return None;
+        }
         let alone = IT_IS.is_match(text) && !AS_IT_IS.is_match(text) || clearly && agreed.is_some();
         let before = self.settled_by(at, &topic, clearly).or_else(|| alone.then_some(at))?;
         let asked = &self.sentences[before];
@@ -82,6 +87,74 @@ impl Call<'_, '_> {
         })
     }
 
+    /// "So dual writes, then. We write to both." "Yeah, agreed.": what follows from the talk, told or asked, and another says yes.
+    pub(super) fn follows(&self, at: usize) -> Option<Drawn<Cited>> {
+        let sentence = &self.sentences[at];
+        let found = FOLLOWS.captures(sentence.text)?;
+        let idle =
+            found.name("verb").is_some_and(|verb| plans::NOT_DECIDED.contains(&verb.as_str().to_lowercase().as_str()));
+        if idle
+            || sentence.words.len() < 4
+            || UNDECIDED.is_match(sentence.text)
+            || CONCLUDES_NOTHING.is_match(sentence.text)
+        {
+            return None;
+        }
+        let reply = self.agreement(at)?;
+        let before = self.referred_to(at).filter(|_| self.topic(sentence.text, at).len() < 2);
+        Some(self.agreed(at, before, reply.id))
+    }
+
+    /// "Seven years would be dearer." "Nah, keep it at five." "You got it."
+    pub(super) fn keeps(&self, at: usize) -> Option<Drawn<Cited>> {
+        let sentence = &self.sentences[at];
+        let found = KEEPS.captures(sentence.text).filter(|_| !is_question(sentence))?;
+        let idle = found.name("not").is_some_and(|verb| {
+            ["worry", "forget", "ask", "know", "think", "mind", "be", "get", "tell"].contains(&verb.as_str())
+        });
+        // "Leave that with me" takes something on.
+        let idle =
+            idle || sentence.words.windows(2).any(|w| w[0] == "with" && ["me", "you", "us"].contains(&w[1].as_str()));
+        let pronoun = ["it", "that", "them", "this"].iter().any(|word| sentence.words.iter().any(|w| w == word));
+        let before = at.checked_sub(1).filter(|before| pronoun && self.sentences[*before].speaker != sentence.speaker);
+        let denied = found.name("not").is_some();
+        // "Okay, I don't touch it" agrees with "don't rewrap it".
+        let obeys =
+            || self.replies(at).next().filter(|reply| denied && YES.is_match(reply.text) && !is_question(reply));
+        let reply = self.agreement(at).or_else(obeys).filter(|_| !idle)?;
+        Some(self.agreed(at, before, reply.id))
+    }
+
+    /// "Are we still doing the student discount?" … "No student discount." "Good."
+    pub(super) fn none(&self, at: usize) -> Option<Drawn<Cited>> {
+        let sentence = &self.sentences[at];
+        if !NONE.is_match(sentence.text) || sentence.words.len() < 3 || NO_BUT.is_match(sentence.text) {
+            return None;
+        }
+        let topic = self.topic(sentence.text, at);
+        let before = (at.saturating_sub(2 * REACH)..at)
+            .rev()
+            .find(|place| in_common(&self.topic(self.sentences[*place].text, *place), &topic) > 0.0)?;
+        let reply = self.agreement(at)?;
+        Some(self.agreed(at, Some(before), reply.id))
+    }
+
+    /// What a sentence decides, with an earlier one that says what it is about and the reply that agrees.
+    pub(super) fn agreed(&self, at: usize, before: Option<usize>, reply: u64) -> Drawn<Cited> {
+        let sentence = &self.sentences[at];
+        let mut ids = vec![sentence.id, reply];
+        let mut topic = self.topic(sentence.text, at);
+        let mut text = as_line(sentence.text);
+        if let Some(before) = before {
+            let earlier = &self.sentences[before];
+            ids.push(earlier.id);
+            topic.extend(self.topic(earlier.text, before));
+            text = format!("{} {text}", as_line(earlier.text));
+        }
+        let item = Cited { id: ItemId::default(), text, cites: cites(&ids) };
+        Drawn { item, at, topic, by: sentence.speaker.to_owned(), withdrawn: false }
+    }
+
     /// "All samples from December are out." "Agreed, we can't use them."
     pub(super) fn settled_after(&self, at: usize) -> Option<u64> {
         let sentence = &self.sentences[at];
@@ -98,4 +171,63 @@ impl Call<'_, '_> {
 /// Whether a word is a number or the number of a day.
 fn counts(word: &str) -> bool {
     word.split('-').all(|part| number_words::cardinal(part).is_some() || number_words::ordinal(part).is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::eval::calls::call;
+    use crate::notes::ExtractiveWriter;
+
+    fn decided(said: &[(&str, &str)]) -> Vec<Vec<u64>> {
+        ExtractiveWriter.write(&call(said)).decisions.into_iter().map(|d| d.cites).collect()
+    }
+
+    #[test]
+    fn what_follows_from_the_talk_is_decided_where_another_agrees() {
+        for (said, cites) in [
+            (vec![("Bob", "Then it's the small hall, on both days."), ("Ruth", "Works for me.")], vec![1, 2]),
+            (vec![("Bob", "So we print the posters ourselves?"), ("Ruth", "Yep, good.")], vec![1, 2]),
+            (
+                vec![
+                    ("Bob", "Seven years would be dearer."),
+                    ("Ruth", "Nah, keep it at five."),
+                    ("Bob", "You got it."),
+                ],
+                vec![1, 2, 3],
+            ),
+            (
+                vec![("Bob", "Then don't paint it, leave it how it is."), ("Ruth", "Okay, I don't touch it.")],
+                vec![1, 2],
+            ),
+            (
+                vec![
+                    ("Bob", "Are we still doing the raffle this year?"),
+                    ("Ruth", "We dropped that."),
+                    ("Bob", "No raffle then this year."),
+                    ("Ruth", "Good."),
+                ],
+                vec![1, 3, 4],
+            ),
+            (vec![("Bob", "Which colour, though?"), ("Ruth", "Navy, I'd say."), ("Bob", "Navy, fine.")], vec![1, 2, 3]),
+            (vec![("Bob", "I'd go to half of them first."), ("Ruth", "That's sensible, let's do that.")], vec![1, 2]),
+            (vec![("Bob", "Could we roll back?"), ("Ruth", "Let's not roll back."), ("Bob", "True.")], vec![2, 3]),
+        ] {
+            assert_eq!(decided(&said), [cites], "{said:?}");
+        }
+    }
+
+    #[test]
+    fn what_only_sounds_like_a_conclusion_decides_nothing() {
+        for said in [
+            vec![("Bob", "Then it's sitting in a drawer somewhere."), ("Ruth", "Yeah, probably.")],
+            vec![("Bob", "So we don't know."), ("Ruth", "Right.")],
+            vec![("Bob", "Okay, leave that with me."), ("Ruth", "Lovely.")],
+            vec![("Bob", "Let's not do this now."), ("Ruth", "Fine.")],
+            vec![("Bob", "Let's decide that on Monday."), ("Ruth", "Okay.")],
+            vec![("Bob", "Okay, we won't solve that today."), ("Ruth", "No.")],
+            vec![("Bob", "She's out this week."), ("Ruth", "Okay.")],
+        ] {
+            assert!(decided(&said).is_empty(), "{said:?}: {:?}", decided(&said));
+        }
+    }
 }

@@ -4,16 +4,20 @@ use super::super::evidence::denies;
 use super::super::sentences::{as_line, words};
 use super::super::{Action, Cited, Deadline, Due, ItemId, NextMeeting};
 use super::patterns::{
-    AGAIN, APPOINTMENT, ASKS_WHEN, DEADLINE, DECIDED, INSTEAD, NOT_DONE, PREFERRED, PROPOSED, SO_THEY, TAG, TAKEN_BACK,
-    TRIGGER, UNDECIDED, WE_DO, WHO_DOES,
+    AGAIN, ASKS_WHEN, DEADLINE, DECIDED, INSTEAD, NOT_DONE, PREFERRED, PROPOSED, SO_THEY, TAG, TAKEN_BACK, TRIGGER,
+    UNDECIDED, WE_DO, WHO_DOES,
 };
-use super::{ANSWER_MS, Call, Drawn, FoundDate, REACH, cites, in_common, is_question, languages, plans};
+use super::{Call, Drawn, FoundDate, REACH, Sentence, cites, in_common, is_question, plans};
 
 /// What follows "let's" without being a proposal.
 const NOT_PROPOSED: &[&str] = &[
     "see", "talk", "start", "begin", "say", "hear", "look", "wait", "face", "be", "hope", "not", "speak", "move",
-    "continue",
+    "continue", "decide", "touch", "check", "figure", "think", "discuss", "catch", "come",
 ];
+
+/// What follows "let's not" without refusing anything in particular.
+const NOT_REFUSED: &[&str] =
+    &["worry", "argue", "forget", "pretend", "rush", "get", "go", "kid", "fight", "start", "panic", "guess", "lose"];
 
 /// Roots that say that it is decided, not what.
 const SAYS_SO: &[&str] = &[
@@ -37,24 +41,35 @@ impl Call<'_, '_> {
         if let Some(decided) = self.decided_by_answer(at).filter(|_| !PROPOSED.is_match(sentence.text)) {
             return Some(decided);
         }
+        if let Some(decided) = self.follows(at).or_else(|| self.keeps(at)).or_else(|| self.none(at)) {
+            return Some(decided);
+        }
         let mut ids = vec![sentence.id];
         let mut text = sentence.text;
         let dated = self.dates[at].iter().any(|found| !found.only_hour);
         if let Some(proposed) = PROPOSED.captures(sentence.text) {
             let verb = proposed["verb"].to_lowercase();
-            let refuses = verb == "not" && sentence.words.len() > 4;
+            let refuses = verb == "not" && self.refuses(sentence);
             if NOT_PROPOSED.contains(&verb.as_str()) && !(verb == "wait" && dated) && !refuses {
                 return None;
             }
             let plainly = proposed[0].to_lowercase().starts_with("let") && !refuses && !is_question(sentence);
+            // "That's sensible, let's do that" agrees itself.
+            let takes_up = verb == "do" && self.topic(text, at).len() < 2 && self.referred_to(at).is_some();
             match self.agreement(at) {
+                _ if takes_up => {}
                 Some(agreed) => ids.push(agreed.id),
-                None if plainly && self.is_unopposed(at) => {}
+                None if (plainly || refuses) && self.is_unopposed(at) => {}
                 None => return self.decided_by_answer(at),
             }
             return Some(self.proposal(at, ids));
         } else if self.prefers(at) {
             let Some(agreed) = self.agreement(at) else { return self.conclusion(at) };
+            // "Seventeen, I'd say" answers what names it.
+            let says = PREFERRED.captures(text).is_some_and(|found| found.name("say").is_some());
+            if says {
+                return Some(self.agreed(at, self.referred_to(at), agreed.id));
+            }
             ids.push(agreed.id);
         } else if let Some(tag) = TAG.find(sentence.text).filter(|_| is_question(sentence)) {
             let agreed = self.agreement(at)?;
@@ -93,16 +108,33 @@ impl Call<'_, '_> {
         topic.retain(|word| !SAYS_SO.contains(&word.as_str()));
         let mut text = as_line(sentence.text);
         let refers = sentence.words.iter().any(|word| ["it", "that", "them"].contains(&word.as_str()));
-        let asked = at.checked_sub(1).map(|before| &self.sentences[before]);
-        if let Some(asked) =
-            asked.filter(|s| refers && topic.len() < 2 && is_question(s) && s.speaker != sentence.speaker)
-        {
+        if let Some(before) = self.referred_to(at).filter(|_| refers && topic.len() < 2) {
+            let asked = &self.sentences[before];
             ids.push(asked.id);
-            topic.extend(self.topic(asked.text, at - 1));
+            topic.extend(self.topic(asked.text, before));
             text = format!("{} {text}", as_line(asked.text));
         }
         let item = Cited { id: ItemId::default(), text, cites: cites(&ids) };
         Drawn { item, at, topic, by: sentence.speaker.to_owned(), withdrawn: false }
+    }
+
+    /// What "let's do that" takes up: what another said right before, a question or a statement that is more than a word.
+    pub(super) fn referred_to(&self, at: usize) -> Option<usize> {
+        let sentence = &self.sentences[at];
+        let before = (at.saturating_sub(2)..at).rev().find(|place| self.sentences[*place].id != sentence.id)?;
+        let said = &self.sentences[before];
+        (said.speaker != sentence.speaker && (is_question(said) || said.words.len() >= 5)).then_some(before)
+    }
+
+    /// "Let's not roll back": it says what is not done, and leaves no mere feeling or moment.
+    fn refuses(&self, sentence: &Sentence<'_>) -> bool {
+        let behind = sentence.words.iter().skip_while(|word| *word != "not").nth(1);
+        let later = ["now", "today", "here"].iter().any(|word| sentence.words.iter().any(|w| w == word));
+        let vague = sentence
+            .words
+            .windows(3)
+            .any(|w| w[0] == "not" && w[1] == "do" && ["it", "that", "this"].contains(&w[2].as_str()));
+        sentence.words.len() > 3 && !later && !vague && behind.is_some_and(|verb| !NOT_REFUSED.contains(&verb.as_str()))
     }
 
     /// "I'd take the second of May": a proposal, if it is no mere thought.
@@ -116,7 +148,11 @@ impl Call<'_, '_> {
 
     fn is_said_to_be_decided(&self, at: usize, dated: bool) -> bool {
         let text = self.sentences[at].text;
-        DECIDED.is_match(text) || NOT_DONE.is_match(text) || SO_THEY.is_match(text) && dated || self.is_plan(at, dated)
+        let supposed = |found: regex::Match<'_>| text[..found.start()].to_lowercase().trim_end().ends_with(" if");
+        DECIDED.find(text).is_some_and(|found| !supposed(found))
+            || NOT_DONE.is_match(text)
+            || SO_THEY.is_match(text) && dated
+            || self.is_plan(at, dated)
     }
 
     /// Adds a decision. One that says the same makes the first surer, one that puts it otherwise takes its place.
@@ -129,7 +165,8 @@ impl Call<'_, '_> {
             let rests_on_it = self.sentences[old.at].id != self.sentences[new.at].id
                 && old.item.cites.iter().any(|id| new.item.cites.contains(id))
                 && (common >= 0.3 || old.topic.is_empty() || new.topic.is_empty());
-            !old.withdrawn && (same || rests_on_it)
+            let of_the_same = old.item.cites.iter().filter(|id| new.item.cites.contains(id)).count() > 1;
+            !old.withdrawn && (same || rests_on_it || of_the_same && common > 0.0)
         };
         if let Some(old) = decisions.iter_mut().rev().find(|old| like(old)) {
             let other_day = match (self.dates[old.at].first(), self.dates[new.at].first()) {
@@ -281,69 +318,18 @@ impl Call<'_, '_> {
         }
     }
 
-    /// When people say that they speak again.
-    pub(super) fn next_meeting(&self, at: usize) -> Option<Drawn<NextMeeting>> {
+    /// What has its day and is nobody's in particular: one for each date of which the sentence says so.
+    /// `decided`: what is asked was agreed to ("then we start on the eighth of June?").
+    pub(super) fn deadlines(&self, at: usize, decided: bool) -> Vec<Drawn<Deadline>> {
         let sentence = &self.sentences[at];
-        let again = AGAIN.is_match(sentence.text) || languages::AGAIN.is_match(sentence.text);
-        if !again && !self.takes_appointment(at) {
-            return None;
+        if is_question(sentence) && !decided || WHO_DOES.is_match(sentence.text) {
+            return Vec::new();
         }
-        let mut ids = vec![sentence.id];
-        let when = match self.dates[at].first() {
-            Some(found) => found.due.clone(),
-            None => {
-                // "When do we speak again?" "Wednesday at ten."
-                let reply = self
-                    .sentences
-                    .get(at + 1)
-                    .filter(|s| s.start_ms - sentence.start_ms <= ANSWER_MS && s.words.len() <= 8)?;
-                ids.push(reply.id);
-                self.dates[at + 1].first()?.due.clone()
-            }
-        };
-        let agreed = self.agreement_on(at, &when).filter(|reply| !ids.contains(&reply.id));
-        if is_question(sentence) && ids.len() == 1 {
-            ids.push(agreed?.id);
-        } else {
-            ids.extend(agreed.map(|reply| reply.id));
-        }
-        let when = self.completed(at, when, &ids);
-        let topic = self.topic(sentence.text, at);
-        let item = NextMeeting { id: ItemId::default(), when, cites: cites(&ids) };
-        Some(Drawn { item, at, topic, by: sentence.speaker.to_owned(), withdrawn: false })
+        self.dates[at].iter().filter(|found| !found.only_hour).filter_map(|found| self.deadline(at, found)).collect()
     }
 
-    /// The hour where only the reply says it ("yes, half past four").
-    fn completed(&self, at: usize, mut when: Due, ids: &[u64]) -> Due {
-        if when.time.is_some() {
-            return when;
-        }
-        let replies = (at + 1..self.sentences.len().min(at + 4)).filter(|i| ids.contains(&self.sentences[*i].id));
-        for found in replies.flat_map(|i| &self.dates[i]).filter(|found| found.due.time.is_some()) {
-            if found.only_hour || found.due.date == when.date {
-                when.time = found.due.time;
-                return when;
-            }
-        }
-        when
-    }
-
-    /// "Let's take Friday at two", where an appointment is being looked for.
-    pub(super) fn takes_appointment(&self, at: usize) -> bool {
+    fn deadline(&self, at: usize, found: &FoundDate) -> Option<Drawn<Deadline>> {
         let sentence = &self.sentences[at];
-        let takes =
-            PROPOSED.captures(sentence.text).is_some_and(|p| ["take", "say", "make", "do"].contains(&&p["verb"]));
-        let timed = self.dates[at].iter().any(|found| found.due.time.is_some());
-        takes && timed && self.sentences[at.saturating_sub(REACH)..at].iter().any(|s| APPOINTMENT.is_match(s.text))
-    }
-
-    /// Something that has its day and is nobody's in particular.
-    pub(super) fn deadline(&self, at: usize) -> Option<Drawn<Deadline>> {
-        let sentence = &self.sentences[at];
-        if is_question(sentence) || WHO_DOES.is_match(sentence.text) {
-            return None;
-        }
-        let found = self.dates[at].iter().find(|found| !found.only_hour)?;
         let clause = clause_with(sentence.text, found);
         // "If it isn't repaired by March I'll lower the rent": the condition has its day.
         let condition = clause.to_lowercase().starts_with("if ");
@@ -408,29 +394,21 @@ pub(super) fn note_deadline(deadlines: &mut Vec<Drawn<Deadline>>, new: Drawn<Dea
     }
 }
 
-/// The meeting that was agreed last; it cites the one whose place it takes where it says so.
-pub(super) fn later(
-    old: Option<Drawn<NextMeeting>>,
-    mut new: Drawn<NextMeeting>,
-    call: &Call<'_, '_>,
-) -> Drawn<NextMeeting> {
-    let Some(old) = old else { return new };
-    let same_day = old.item.when.date == new.item.when.date;
-    if same_day {
-        new.item.when.time = new.item.when.time.or(old.item.when.time);
-        if new.item.when.time == old.item.when.time && old.item.when.time.is_some() {
-            new.item.when = old.item.when.clone();
-        }
-    }
-    if same_day || INSTEAD.is_match(call.sentences[new.at].text) {
-        new.item.cites = cites(&[old.item.cites.as_slice(), &new.item.cites].concat());
-    }
-    new
-}
-
 /// The clause in which a date stands: up to a comma or "and" with a new subject behind it.
 fn clause_with<'t>(text: &'t str, found: &FoundDate) -> &'t str {
-    let joints = [", ", "; ", " and I ", " and we ", " but ", " so I ", " so we "];
+    let joints = [
+        ", ",
+        "; ",
+        " and I ",
+        " and we ",
+        " and my ",
+        " and he ",
+        " and she ",
+        " and they ",
+        " but ",
+        " so I ",
+        " so we ",
+    ];
     let from = joints
         .iter()
         .filter_map(|joint| text[..found.range.start].rfind(joint).map(|at| at + joint.len()))

@@ -6,6 +6,7 @@ mod clauses;
 mod conclusions;
 mod decisions;
 mod languages;
+mod meetings;
 mod names;
 mod patterns;
 mod plans;
@@ -85,7 +86,7 @@ pub(super) fn find(transcript: &Transcript, sentences: &[Sentence<'_>], speakers
     for at in 0..sentences.len() {
         call.take_back(at, &mut decisions, &mut actions);
         if let Some(next) = call.next_meeting(at) {
-            meeting = Some(decisions::later(meeting.take(), next, &call));
+            meeting = Some(meetings::later(meeting.take(), next, &call));
             // "Let's take Friday at two" is decided too.
             if let Some(taken) = call.decision(at).filter(|_| call.takes_appointment(at)) {
                 call.decide(&mut decisions, taken);
@@ -98,7 +99,7 @@ pub(super) fn find(transcript: &Transcript, sentences: &[Sentence<'_>], speakers
         if let Some(decision) = call.decision(at).or_else(|| call.decision_abroad(at)) {
             call.decide(&mut decisions, decision);
             // "The contract ends on the thirty-first, and we're not renewing it."
-            if let Some(deadline) = call.deadline(at) {
+            for deadline in call.deadlines(at, true) {
                 decisions::note_deadline(&mut deadlines, deadline);
             }
             continue;
@@ -108,12 +109,21 @@ pub(super) fn find(transcript: &Transcript, sentences: &[Sentence<'_>], speakers
             found.extend(call.action_abroad(at));
         }
         if found.is_empty() {
-            if let Some(deadline) =
-                call.deadline(at).or_else(|| call.answered_when(at)).or_else(|| call.deadline_abroad(at))
-            {
-                decisions::note_deadline(&mut deadlines, deadline);
-            } else {
+            let mut dated = call.deadlines(at, false);
+            if dated.is_empty() {
+                dated.extend(call.answered_when(at).or_else(|| call.deadline_abroad(at)));
+            }
+            if dated.is_empty() {
                 call.question(at, &mut questions);
+            }
+            for deadline in dated {
+                decisions::note_deadline(&mut deadlines, deadline);
+            }
+        }
+        // "I'm off from the tenth, so somebody has to cover for me."
+        for deadline in call.deadlines(at, false).into_iter().filter(|_| !found.is_empty()) {
+            if found.iter().all(|action| action.item.due.as_ref() != Some(&deadline.item.due)) {
+                decisions::note_deadline(&mut deadlines, deadline);
             }
         }
         for action in found {
@@ -149,9 +159,25 @@ impl<'s, 'a> Call<'s, 'a> {
         if agrees(first) {
             return Some(first);
         }
+        if self.echoes(at, first) {
+            return Some(first);
+        }
         // "Finally. Yes."
         let is_short = first.words.len() <= 2 && !is_question(first) && !objects(first.text);
         replies.next().filter(|second| is_short && second.id == first.id && agrees(second))
+    }
+
+    /// "Seventeen, I'd say." "Seventeen, fine.": a reply that says the same again, and nothing else, agrees.
+    fn echoes(&self, at: usize, reply: &Sentence<'_>) -> bool {
+        const AGREES: &[&str] =
+            &["fine", "perfect", "good", "great", "grand", "sure", "works", "lovely", "then", "okay", "yeah", "please"];
+        let said = &self.sentences[at].words;
+        let mut telling = reply.words.iter().filter(|w| !is_stop_word(w) && !AGREES.contains(&w.as_str())).peekable();
+        reply.words.len() <= 7
+            && !is_question(reply)
+            && !objects(reply.text)
+            && telling.peek().is_some()
+            && telling.all(|word| said.contains(word))
     }
 
     /// As [`Self::agreement`]; saying the day again agrees too.

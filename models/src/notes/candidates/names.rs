@@ -1,12 +1,18 @@
 //! Persons, organisations, products and amounts that were named.
 
+mod amounts;
+mod single;
+mod usage;
+mod large_words;
+
+use std::collections::HashSet;
 use std::sync::LazyLock;
 
 use regex::Regex;
 
+use super::super::languages::small_words;
 use super::super::sentences::{is_stop_word, words};
 use super::super::{Action, Name, NameKind, numbers};
-use super::patterns::AMOUNT;
 use super::{Call, Drawn};
 
 /// A name cites no more utterances than this.
@@ -69,6 +75,18 @@ const ORGANISATION: &[&str] = &[
     "bros",
     "company",
     "co",
+    "freight",
+    "packaging",
+    "equipment",
+    "networks",
+    "mutual",
+    "produce",
+    "supplies",
+    "services",
+    "records",
+    "farms",
+    "foods",
+    "fm",
 ];
 
 static TITLED: LazyLock<Regex> = LazyLock::new(|| {
@@ -88,6 +106,17 @@ static SHOP: LazyLock<Regex> = LazyLock::new(|| {
         .expect("a test compiles this constant pattern")
 });
 
+/// "Harlow and Finch".
+static FIRM: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"\b\p{Lu}\p{Ll}+ (?:and|&) \p{Lu}\p{Ll}+\b").expect("a test compiles this constant pattern")
+});
+
+/// Says that a company is spoken of.
+static FIRMS: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"(?i)\b(?:agency|agents?|firm|solicitors?|lawyers?|attorneys|auditors|accountants|consultants|publishers?|brand|company|removers|builders|architects|law firm|surveyors)\b")
+        .expect("a test compiles this constant pattern")
+});
+
 /// "InVoice", "GPT4": written as only products are.
 static PRODUCT: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"\b(?:\p{Lu}\p{Ll}+(?:\p{Lu}\p{Ll}*)+|\p{Lu}\p{L}+ \d+(?:\.\d+)+)\b")
@@ -98,30 +127,35 @@ impl Call<'_, '_> {
     /// All names, each once, in the order in which they came up. Those of the speakers are none.
     pub(super) fn names(&self, actions: &[Drawn<Action>]) -> Vec<Name> {
         let mut out: Vec<Name> = Vec::new();
-        for sentence in self.sentences {
+        for (at, sentence) in self.sentences.iter().enumerate() {
             let text = sentence.text;
-            for found in AMOUNT.find_iter(text) {
-                let said = found.as_str().trim().trim_end_matches(['.', ',']);
-                let said = said.strip_prefix("a ").filter(|_| !said.contains("hundred")).unwrap_or(said);
-                if !is_year(said) {
-                    add(&mut out, NameKind::Amount, said, sentence.id);
-                }
-            }
+            self.amounts(&mut out, at);
             for found in TITLED.captures_iter(text) {
                 if !self.is_speaker(&found[1]) {
                     add(&mut out, NameKind::Person, &found[0], sentence.id);
                 }
             }
             for found in SHOP.captures_iter(text) {
-                if !self.is_speaker(&found[1]) {
+                let owner = found[1].to_lowercase();
+                let owner = owner.trim_end_matches(['s', '\'', '’']);
+                if !self.is_speaker(&found[1]) && !CALENDAR.contains(&owner) {
                     add(&mut out, NameKind::Organisation, &found[1], sentence.id);
                 }
             }
             for found in LARGE.find_iter(text) {
                 self.large(&mut out, text, found.range(), sentence.id);
             }
+            for found in FIRM.find_iter(text).filter(|f| f.as_str().contains('&') || FIRMS.is_match(text)) {
+                if !self.is_speaker(found.as_str()) {
+                    add(&mut out, NameKind::Organisation, found.as_str(), sentence.id);
+                }
+            }
             for found in PRODUCT.find_iter(text) {
-                if !self.is_speaker(found.as_str()) && !self.is_term(found.as_str()) {
+                // "WhatsApp it to me" names what is done.
+                let is_done = words(&text[found.end()..])
+                    .first()
+                    .is_some_and(|next| ["it", "me", "them", "us"].contains(&next.as_str()));
+                if !is_done && !self.is_speaker(found.as_str()) && !self.is_term(found.as_str()) {
                     add(&mut out, NameKind::Product, found.as_str(), sentence.id);
                 }
             }
@@ -140,6 +174,7 @@ impl Call<'_, '_> {
                 }
             }
         }
+        self.single(&mut out);
         without_parts(out)
     }
 
@@ -149,11 +184,12 @@ impl Call<'_, '_> {
         let starts =
             text[..range.start].trim_end().is_empty() || text[..range.start].trim_end().ends_with(['.', '?', '!', '“']);
         // "Then Marta Kowalska": the first word of a sentence is large anyway.
-        if starts
-            && let Some((first, rest)) = run.split_once(' ')
-            && (is_stop_word(&first.to_lowercase()) || LEADS.contains(&first.to_lowercase().as_str()))
-        {
-            run = rest;
+        if starts && let Some((first, rest)) = run.split_once(' ') {
+            let first = first.to_lowercase();
+            let abroad = small_words(words(text).iter().map(String::as_str));
+            if is_stop_word(&first) || single::is_plain(&first, &HashSet::new()) || abroad.contains(&first.as_str()) {
+                run = rest;
+            }
         }
         let parts: Vec<&str> = run.split(' ').collect();
         let small = |word: &str| word.trim_matches(|c: char| !c.is_alphanumeric()).to_lowercase();
@@ -182,17 +218,31 @@ impl Call<'_, '_> {
                     && p.chars().count() > 1
                     && !is_stop_word(&small(p))
             })
-            && !PLACES.contains(&small(parts[0]).as_str());
+            && !PLACES.contains(&small(parts[0]).as_str())
+            && !STREETS.contains(&last.as_str())
+            && !self.introduces(text, run, id);
         if person {
             add(out, NameKind::Person, run, id);
         }
+    }
+
+    /// "It's Aoife Keane here": the speaker, with more of the name than is known.
+    fn introduces(&self, text: &str, name: &str, id: u64) -> bool {
+        let Some(lead) = text.find(name).map(|start| text[..start].to_lowercase().replace('’', "'")) else {
+            return false;
+        };
+        ["it's", "this is", "i'm", "i am", "my name is", "my name's"].iter().any(|w| lead.trim_end().ends_with(w))
+            && self.is_first_of_speaker(id)
     }
 
     fn is_speaker(&self, name: &str) -> bool {
         let parts: Vec<String> = words(name).iter().map(|w| w.strip_suffix("'s").unwrap_or(w).to_owned()).collect();
         !parts.is_empty()
             && self.speakers.iter().any(|speaker| {
-                let all = words(speaker);
+                // "Kelsey (Prairie Trust)" speaks, her bank does not.
+                let own = speaker.split_once(" (").map_or(speaker.as_str(), |(own, _)| own);
+                let has_name = parts.len() > 1 && own.starts_with(char::is_alphabetic);
+                let all = words(if has_name { own } else { speaker });
                 parts.iter().all(|part| all.contains(part))
             })
     }
@@ -258,6 +308,16 @@ const LEADS: &[&str] = &[
     "according",
     "only",
     "even",
+    "try",
+    "guten",
+    "hallo",
+    "hola",
+    "ciao",
+    "salut",
+    "bonjour",
+    "buongiorno",
+    "buenos",
+    "signor",
 ];
 
 const CALENDAR: &[&str] = &[
@@ -297,6 +357,10 @@ const CALENDAR: &[&str] = &[
 const PLACES: &[&str] =
     &["new", "san", "los", "santa", "north", "south", "east", "west", "great", "saint", "united", "las", "port", "el"];
 
+/// Last words of places.
+const STREETS: &[&str] =
+    &["road", "street", "lane", "avenue", "square", "park", "station", "airport", "bridge", "hill", "beach"];
+
 /// Where a name stands in a text as a whole word, whatever its case.
 fn found_in(text: &str, name: &str) -> Option<std::ops::Range<usize>> {
     let mut at = 0;
@@ -334,13 +398,6 @@ fn add(out: &mut Vec<Name>, kind: NameKind, text: &str, id: u64) {
         }
         None => out.push(Name { kind, text: text.to_owned(), cites: vec![id] }),
     }
-}
-
-/// "Two thousand nineteen" counts nothing.
-fn is_year(text: &str) -> bool {
-    let bare = !text.contains(|c: char| "€$£¥%".contains(c))
-        && words(text).last().is_some_and(|last| numbers::held(last) != numbers::Numbers::new());
-    bare && numbers::claimed(text).iter().all(|n| (1_900_000..2_100_000).contains(n))
 }
 
 fn unit(text: &str) -> String {

@@ -150,7 +150,13 @@ impl Call<'_, '_> {
             if FIRM.contains(&verb.as_str()) {
                 return true;
             }
-            if TO_BE_DONE.contains(&verb.as_str()) {
+            // "We won't solve that today."
+            let not_now = verb == "won" && ["today", "now"].iter().any(|word| sentence.words.iter().any(|w| w == word));
+            let idle = verb == "don"
+                && ["wait", "know", "have", "need", "see", "think", "want"]
+                    .iter()
+                    .any(|idle| sentence.words.iter().any(|w| w == idle));
+            if not_now || idle || TO_BE_DONE.contains(&verb.as_str()) {
                 return false;
             }
             let accepted = plan["will"].len() > 2 && (self.agreement(at).is_some() || self.is_unopposed(at));

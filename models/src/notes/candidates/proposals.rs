@@ -67,8 +67,13 @@ impl<'s, 'a> Call<'s, 'a> {
         if is_question(reply) || NO_ANSWER.is_match(reply.text) {
             return None;
         }
-        if self.offers(at) || self.stays(at) {
+        if self.offers(at) {
             return Some(self.with_answer(at, reply, false));
+        }
+        if self.stays(at) {
+            // "So B's out": what it is about was said before.
+            let before = self.referred_to(at).filter(|_| self.topic(sentence.text, at).len() < 2);
+            return Some(self.agreed(at, before, reply.id));
         }
         if self.asks_of_us(sentence) && DECISIVE.is_match(reply.text) || self.chooses(sentence, reply) {
             return Some(self.with_answer(at, reply, true));
@@ -89,7 +94,12 @@ impl<'s, 'a> Call<'s, 'a> {
     fn stays(&self, at: usize) -> bool {
         let sentence = &self.sentences[at];
         let asks = !is_question(sentence) || TAG.is_match(sentence.text);
-        asks && STATES.is_match(sentence.text) && !TRIGGER.is_match(sentence.text) && self.agreement(at).is_some()
+        let of_a_person =
+            ["he's", "she's", "i'm", "you're"].iter().any(|who| sentence.words.iter().any(|word| word == who));
+        asks && !of_a_person
+            && STATES.is_match(sentence.text)
+            && !TRIGGER.is_match(sentence.text)
+            && self.agreement(at).is_some()
     }
 
     /// "Are we doing presents this year?", "should we invite them?"

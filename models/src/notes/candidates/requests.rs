@@ -4,11 +4,20 @@
 use super::super::sentences::words;
 use super::super::{Action, Due, ItemId};
 use super::actions::PERSON_DOES;
-use super::patterns::{REQUEST_TAG, TAKES_OVER, TRIGGER, WILL_NOT};
+use super::clauses::{without_due, without_why};
+use super::patterns::{COMMAND, REQUEST_TAG, TAKES_OVER, TRIGGER, VOLUNTEERS, WILL_DO, WILL_NOT};
 use super::{ANSWER_MS, Call, Drawn, cites, is_question};
 
 /// Words that stand for somebody or something named before.
 const POINTS: &[&str] = &["it", "them", "that", "this", "him", "her", "one"];
+
+/// What one is told to do besides what [`PERSON_DOES`] names.
+const COMMANDS: &[&str] = &[
+    "disable", "turn", "close", "export", "purge", "chase", "forward", "text", "switch", "open", "block", "copy",
+    "drop", "hold", "keep",
+];
+/// How far behind "somebody has to" one takes it on, in sentences.
+const VOLUNTEERS_WITHIN: usize = 6;
 
 impl Call<'_, '_> {
     /// Whether a clause ("see to it", "write to them") only points at what is to be done.
@@ -27,7 +36,54 @@ impl Call<'_, '_> {
             trigger.name("you").is_some()
                 || trigger.name("please").is_some()
                 || trigger.name("name").is_some() && trigger[0].contains("you")
-        })
+        }) || self.command(at).is_some()
+    }
+
+    /// "Then disable his account till he lands": where the verb stands.
+    pub(super) fn command(&self, at: usize) -> Option<usize> {
+        let sentence = &self.sentences[at];
+        let verb = COMMAND.captures(sentence.text)?.name("verb")?;
+        let bare = PERSON_DOES.contains(&verb.as_str().to_lowercase().as_str())
+            || COMMANDS.contains(&verb.as_str().to_lowercase().as_str());
+        let thin = sentence.words.len() < 3 || self.topic(&sentence.text[verb.start()..], at).len() < 2;
+        (bare && !thin && !is_question(sentence)).then_some(verb.start())
+    }
+
+    /// What another was plainly told to do and takes on: "Take a photo of the label." "Will do."
+    pub(super) fn commanded(&self, at: usize) -> Option<Drawn<Action>> {
+        let sentence = &self.sentences[at];
+        let from = self.command(at)?;
+        let reply = self.replies(at).next()?;
+        let kept = self.fulfilment(at).map(|place| &self.sentences[place]);
+        let taken = kept.or_else(|| Some(reply).filter(|reply| WILL_DO.is_match(reply.text)))?;
+        let found = self.dates[at].iter().find(|found| found.range.start >= from);
+        let due = found.map(|found| found.due.clone()).or_else(|| self.due_of_fulfilment(at));
+        let local = found.map(|found| found.range.start - from..found.range.end - from);
+        let text = without_due(without_why(&sentence.text[from..]), local, Some(taken.speaker), self.speakers);
+        let topic = self.topic(&text, at);
+        let by = taken.speaker.to_owned();
+        let item = Action {
+            id: ItemId::default(),
+            text,
+            owner: Some(by.clone()),
+            due,
+            cites: cites(&[sentence.id, taken.id]),
+        };
+        Some(Drawn { item, at, topic, by, withdrawn: false })
+    }
+
+    /// Who takes on what somebody has to do: "Somebody needs to tell him." "Yeah, I can do that."
+    pub(super) fn volunteer(&self, at: usize) -> Option<(u64, &str)> {
+        let said = &self.sentences[at];
+        let reply = self.sentences[at + 1..]
+            .iter()
+            .take(VOLUNTEERS_WITHIN)
+            .take_while(|s| s.start_ms - said.start_ms <= ANSWER_MS)
+            .find(|s| {
+                let doubts = WILL_NOT.is_match(s.text) || s.words.iter().any(|word| word == "if");
+                s.id != said.id && VOLUNTEERS.is_match(s.text) && !is_question(s) && !doubts
+            })?;
+        Some((reply.id, reply.speaker))
     }
 
     /// Where another takes a request on by pointing at it: "Can you renew the insurance?" "Yes, I'll see to it."
@@ -187,5 +243,37 @@ mod tests {
         let wanted = actions(&[("Bob", "Shall I write to the council?"), ("Ruth", "Yes please.")]);
         assert_eq!(wanted, [("Bob".to_owned(), "write to the council".to_owned(), None)]);
         assert_eq!(actions(&[("Bob", "Shall I write to the council?"), ("Ruth", "I don't know.")]), []);
+    }
+
+    #[test]
+    fn what_one_is_told_to_do_and_takes_on_is_an_action() {
+        for (told, answer, text) in [
+            ("Take a photo of the label on the boiler.", "Will do.", "Take a photo of the label on the boiler"),
+            ("Then disable his account.", "I'll do it right after this.", "disable his account"),
+            ("Okay, export the mail with its headers.", "Sure, no problem.", "export the mail with its headers"),
+        ] {
+            assert_eq!(
+                actions(&[("Bob", told), ("Ruth", answer)]),
+                [("Ruth".to_owned(), text.to_owned(), None)],
+                "{told}"
+            );
+        }
+        for (told, answer) in
+            [("Take care.", "Will do."), ("Turn it off.", "Why?"), ("Books are dear these days.", "Will do.")]
+        {
+            assert_eq!(actions(&[("Bob", told), ("Ruth", answer)]), [], "{told}");
+        }
+    }
+
+    #[test]
+    fn what_somebody_has_to_do_is_whose_who_takes_it_on() {
+        for answer in ["Yeah, I can do that.", "Okay, give it here.", "I'll do it.", "Leave it with me."] {
+            let taken = actions(&[("Bob", "Somebody needs to tell the caterer."), ("Ruth", answer)]);
+            assert_eq!(taken, [("Ruth".to_owned(), "tell the caterer".to_owned(), None)], "{answer}");
+        }
+        for answer in ["I could do it if I get the car.", "I can't do that.", "True."] {
+            let open = actions(&[("Bob", "Somebody needs to tell the caterer."), ("Ruth", answer)]);
+            assert_eq!(open, [(String::new(), "tell the caterer".to_owned(), None)], "{answer}");
+        }
     }
 }

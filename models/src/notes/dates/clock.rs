@@ -102,11 +102,25 @@ impl Reader<'_> {
             word => number(word).filter(|minutes| [5, 10, 20, 25].contains(minutes))?,
         };
         let next = at + 1 + usize::from(self.is(at + 1, &["minutes"]));
+        // "Half eight", as the British and the Irish say.
+        if minutes == 30 && next == at + 1 && self.is_bare_hour(next) {
+            return Some((30, next));
+        }
         match self.word(next) {
             "past" => Some((minutes, next + 1)),
             "to" if minutes != 30 => Some((-minutes, next + 1)),
             _ => None,
         }
+    }
+
+    /// Whether an hour in words stands here that counts nothing.
+    fn is_bare_hour(&self, at: usize) -> bool {
+        let hour = number(self.word(at)).filter(|hour| (1..=12).contains(hour));
+        let counts = at + 1 < self.tokens.len()
+            && !self.tokens[at].pause
+            && !self.is(at + 1, BEHIND_AN_HOUR)
+            && self.part(at + 1).is_none();
+        hour.is_some() && !self.is(at, &["a", "an", "one"]) && !self.tokens[at - 1].pause && !counts
     }
 
     /// "Thirty", "forty five", "oh five" behind an hour in words.
@@ -148,6 +162,10 @@ const BEHIND_AN_HOUR: &[&str] = &[
     "so",
     "but",
     "works",
+    "suits",
+    "fine",
+    "perfect",
+    "grand",
     "would",
     "for",
     "because",

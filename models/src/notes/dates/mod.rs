@@ -11,7 +11,7 @@ mod lexicons;
 mod reader;
 mod tokens;
 
-use jiff::civil::DateTime;
+use jiff::civil::{DateTime, Time};
 use jiff::{Timestamp, tz::TimeZone};
 
 use super::Due;
@@ -97,6 +97,30 @@ pub(super) fn find(text: &str, now: DateTime) -> Vec<Found> {
                 last.only_hour &= found.only_hour;
             }
             None => out.push(found),
+        }
+    }
+    out
+}
+
+/// Hours that are said without a day ("three thirty?", "eleven's fine", "say two"), where the talk is of an appointment; elsewhere such
+/// words may count anything. Hours until or after which something is ("till three") are left out.
+pub(super) fn hours(text: &str) -> Vec<(std::ops::Range<usize>, Time)> {
+    const BOUNDS: &[&str] = &[
+        "till", "until", "since", "before", "after", "from", "for", "to", "than", "that", "this", "the", "which",
+        "another",
+    ];
+    let tokens = tokens::tokens(text);
+    let reader = Reader { tokens: &tokens, now: DateTime::default() };
+    let mut out = Vec::new();
+    let mut at = 0;
+    while at < tokens.len() {
+        let bound = at > 0 && BOUNDS.contains(&tokens[at - 1].word.as_str()) && !tokens[at - 1].pause;
+        match reader.clock(at, true, None).filter(|_| !bound) {
+            Some((time, end)) => {
+                out.push((tokens[at].range.start..tokens[end - 1].range.end, time));
+                at = end;
+            }
+            None => at += 1,
         }
     }
     out

@@ -281,3 +281,23 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn hours_alone_are_read_where_an_appointment_is_looked_for() {
+    fn read(text: &str) -> Vec<(&str, String)> {
+        super::hours(text).into_iter().map(|(range, time)| (&text[range], time.to_string())).collect()
+    }
+    for (text, said, hour) in [
+        ("Three thirty?", "Three thirty", "15:30:00"),
+        ("Eleven's fine.", "Eleven", "11:00:00"),
+        ("Could we say eleven?", "eleven", "11:00:00"),
+        ("Or half eight.", "half eight", "08:30:00"),
+        ("Quarter past four?", "Quarter past four", "16:15:00"),
+    ] {
+        let found: Vec<_> = read(text).into_iter().map(|(found, time)| (found.trim_end_matches("'s"), time)).collect();
+        assert_eq!(found, [(said, hour.to_owned())], "{text}");
+    }
+    for text in ["I'm on a job till three.", "Three concepts, then.", "That one is good.", "Half a bar of it."] {
+        assert!(read(text).is_empty(), "{text}: {:?}", read(text));
+    }
+}
