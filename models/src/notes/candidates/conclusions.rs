@@ -5,13 +5,14 @@ use std::collections::HashSet;
 
 use crate::number_words;
 
-use super::super::sentences::as_line;
+use super::super::roots::root;
+use super::super::sentences::{as_line, words};
 use super::super::{Cited, ItemId};
 use super::patterns::{
     AS_IT_IS, CONCLUDES, CONCLUDES_NOTHING, CONCLUDES_SO, FOLLOWS, IT_IS, KEEPS, NO_BUT, NONE, OPEN, PREFERRED,
-    PROPOSED, SETTLES, TRIGGER, UNDECIDED, WILL_DO, YES,
+    PROPOSED, SAYS_AGAIN, SETTLES, SMALL_TALK, STATES, THEN_ASKED, TRIGGER, UNDECIDED, WANTS, WILL_DO, YES,
 };
-use super::{ANSWER_MS, Call, Drawn, cites, in_common, is_question, plans};
+use super::{ANSWER_MS, Call, Drawn, Sentence, cites, in_common, is_question, plans};
 
 /// How far back what is settled was proposed or asked, in sentences.
 const REACH: usize = 5;
@@ -90,9 +91,15 @@ impl Call<'_, '_> {
     /// "So dual writes, then. We write to both." "Yeah, agreed.": what follows from the talk, told or asked, and another says yes.
     pub(super) fn follows(&self, at: usize) -> Option<Drawn<Cited>> {
         let sentence = &self.sentences[at];
+        if let Some(asked) = self.then_asked(at) {
+            return Some(asked);
+        }
         let found = FOLLOWS.captures(sentence.text)?;
-        let idle =
-            found.name("verb").is_some_and(|verb| plans::NOT_DECIDED.contains(&verb.as_str().to_lowercase().as_str()));
+        let verb = found.name("verb").map_or_else(String::new, |verb| verb.as_str().to_lowercase());
+        let idle = found.name("ing").is_some()
+            || verb == "don"
+            || plans::is_past(&verb)
+            || plans::NOT_DECIDED.contains(&verb.as_str());
         if idle
             || sentence.words.len() < 4
             || UNDECIDED.is_match(sentence.text)
@@ -100,9 +107,28 @@ impl Call<'_, '_> {
         {
             return None;
         }
-        let reply = self.agreement(at)?;
+        // "Okay, so the island is out": said plainly, it is enough that nobody objects.
+        let plain = STATES.is_match(sentence.text) && !is_question(sentence) && self.is_unopposed(at);
+        let reply = self.agreement(at).or_else(|| plain.then_some(sentence))?;
         let before = self.referred_to(at).filter(|_| self.topic(sentence.text, at).len() < 2);
         Some(self.agreed(at, before, reply.id))
+    }
+
+    /// "Fridays, then?" "Yeah, that suits me better."; "so no tanker?" "No tanker."
+    fn then_asked(&self, at: usize) -> Option<Drawn<Cited>> {
+        let sentence = &self.sentences[at];
+        if !THEN_ASKED.is_match(sentence.text) || self.topic(sentence.text, at).is_empty() {
+            return None;
+        }
+        let denied = sentence.words.iter().any(|word| word == "no");
+        let topic = self.topic(sentence.text, at);
+        let echo = |reply: &&Sentence<'_>| {
+            denied
+                && reply.words.iter().any(|word| word == "no")
+                && reply.words.iter().any(|word| topic.contains(&root(word)))
+        };
+        let reply = self.agreement(at).or_else(|| self.replies(at).next().filter(echo))?;
+        Some(self.agreed(at, self.referred_to(at), reply.id))
     }
 
     /// "Seven years would be dearer." "Nah, keep it at five." "You got it."
@@ -116,13 +142,52 @@ impl Call<'_, '_> {
         let idle =
             idle || sentence.words.windows(2).any(|w| w[0] == "with" && ["me", "you", "us"].contains(&w[1].as_str()));
         let pronoun = ["it", "that", "them", "this"].iter().any(|word| sentence.words.iter().any(|w| w == word));
-        let before = at.checked_sub(1).filter(|before| pronoun && self.sentences[*before].speaker != sentence.speaker);
+        let before = self.referred_to(at).filter(|_| pronoun);
         let denied = found.name("not").is_some();
         // "Okay, I don't touch it" agrees with "don't rewrap it".
         let obeys =
             || self.replies(at).next().filter(|reply| denied && YES.is_match(reply.text) && !is_question(reply));
-        let reply = self.agreement(at).or_else(obeys).filter(|_| !idle)?;
+        // "Then why do we go on writing them?" "Me neither. Bin them."
+        let alone =
+            || Some(sentence).filter(|_| before.is_some() && sentence.words.len() <= 5 && self.is_unopposed(at));
+        let reply = self.agreement(at).or_else(obeys).or_else(alone).filter(|_| !idle)?;
         Some(self.agreed(at, before, reply.id))
+    }
+
+    /// "Eleven cents? That's a no-brainer. Black core." "Okay, black core.": what another proposed, said again.
+    pub(super) fn said_again(&self, at: usize) -> Option<Drawn<Cited>> {
+        let sentence = &self.sentences[at];
+        let found = SAYS_AGAIN.captures(sentence.text)?;
+        let said = found.name("said").or_else(|| found.name("first"))?;
+        if sentence.words.iter().any(|word| ["hi", "hello", "hey", "thanks", "bye", "thank"].contains(&word.as_str())) {
+            return None;
+        }
+        // A day or an hour is of an appointment.
+        let topic = self.topic(said.as_str(), at);
+        let numbers = words(said.as_str()).iter().all(|word| counts(word));
+        if topic.is_empty()
+            || numbers
+            || TRIGGER.is_match(sentence.text)
+            || !self.dates[at].is_empty()
+            || is_question(sentence)
+            || SMALL_TALK.is_match(sentence.text)
+        {
+            return None;
+        }
+        let before = (at.saturating_sub(REACH)..at).rev().find(|place| {
+            let earlier = &self.sentences[*place];
+            earlier.speaker != sentence.speaker
+                && topic.iter().all(|word| self.topic(earlier.text, *place).contains(word))
+        })?;
+        // The rest of the same turn, or what led up to it, proposes it or asks for it.
+        let turn = self.sentences[before].id;
+        let proposed = (before.saturating_sub(2)..at)
+            .filter(|place| self.sentences[*place].id == turn || *place + 1 == before)
+            .any(|place| WANTS.is_match(self.sentences[place].text) || is_question(&self.sentences[place]));
+        if !proposed || UNDECIDED.is_match(self.sentences[before].text) {
+            return None;
+        }
+        Some(self.agreed(at, Some(before), sentence.id))
     }
 
     /// "Are we still doing the student discount?" … "No student discount." "Good."
@@ -210,6 +275,43 @@ mod tests {
             ),
             (vec![("Bob", "Which colour, though?"), ("Ruth", "Navy, I'd say."), ("Bob", "Navy, fine.")], vec![1, 2, 3]),
             (vec![("Bob", "I'd go to half of them first."), ("Ruth", "That's sensible, let's do that.")], vec![1, 2]),
+            (
+                vec![("Bob", "Black core is eleven cents more. We could use that."), ("Ruth", "Okay, black core.")],
+                vec![1, 2],
+            ),
+            (
+                vec![
+                    ("Bob", "Tuesdays or Fridays for the van?"),
+                    ("Ruth", "I'm never in on Tuesdays."),
+                    ("Bob", "The small van, then?"),
+                    ("Ruth", "Yeah, that suits me better."),
+                ],
+                vec![1, 2, 3, 4],
+            ),
+            (
+                vec![
+                    ("Bob", "The film works without the rain."),
+                    ("Ruth", "So no tanker?"),
+                    ("Bob", "No tanker, no rain."),
+                ],
+                vec![1, 2, 3],
+            ),
+            (
+                vec![
+                    ("Bob", "I don't see why we'd go on with the quizzes."),
+                    ("Ruth", "Me neither. Bin them."),
+                    ("Bob", "Music to my ears."),
+                ],
+                vec![1, 2],
+            ),
+            (
+                vec![
+                    ("Bob", "I was only keeping the island for my sister."),
+                    ("Ruth", "Okay, so the island is out."),
+                    ("Bob", "That saves a lot of space."),
+                ],
+                vec![1, 2],
+            ),
             (vec![("Bob", "Could we roll back?"), ("Ruth", "Let's not roll back."), ("Bob", "True.")], vec![2, 3]),
         ] {
             assert_eq!(decided(&said), [cites], "{said:?}");
@@ -225,6 +327,10 @@ mod tests {
             vec![("Bob", "Let's not do this now."), ("Ruth", "Fine.")],
             vec![("Bob", "Let's decide that on Monday."), ("Ruth", "Okay.")],
             vec![("Bob", "Okay, we won't solve that today."), ("Ruth", "No.")],
+            vec![("Bob", "It's a Vokera, I know that much."), ("Ruth", "Vokera, okay.")],
+            vec![("Bob", "Could we say three thirty?"), ("Ruth", "Three thirty, perfect.")],
+            vec![("Bob", "Can you bring the microphone?"), ("Ruth", "Yes, I'll bring it.")],
+            vec![("Bob", "So we closed four hundred tickets."), ("Ruth", "Lovely.")],
             vec![("Bob", "She's out this week."), ("Ruth", "Okay.")],
         ] {
             assert!(decided(&said).is_empty(), "{said:?}: {:?}", decided(&said));

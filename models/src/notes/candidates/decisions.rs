@@ -36,12 +36,14 @@ impl Call<'_, '_> {
         }
         // "Roses, then."
         if sentence.words.len() == 2 {
-            return self.conclusion(at);
+            return self.conclusion(at).or_else(|| self.keeps(at)).or_else(|| self.said_again(at));
         }
         if let Some(decided) = self.decided_by_answer(at).filter(|_| !PROPOSED.is_match(sentence.text)) {
             return Some(decided);
         }
-        if let Some(decided) = self.follows(at).or_else(|| self.keeps(at)).or_else(|| self.none(at)) {
+        if let Some(decided) =
+            self.follows(at).or_else(|| self.keeps(at)).or_else(|| self.none(at)).or_else(|| self.said_again(at))
+        {
             return Some(decided);
         }
         let mut ids = vec![sentence.id];
@@ -50,7 +52,11 @@ impl Call<'_, '_> {
         if let Some(proposed) = PROPOSED.captures(sentence.text) {
             let verb = proposed["verb"].to_lowercase();
             let refuses = verb == "not" && self.refuses(sentence);
-            if NOT_PROPOSED.contains(&verb.as_str()) && !(verb == "wait" && dated) && !refuses {
+            // "Shall we go through it?"
+            let behind = sentence.text[proposed.get(0).map_or(0, |found| found.end())..].trim_start();
+            let leads_on =
+                verb == "go" && ["down", "through", "over", "round", "on"].iter().any(|word| behind.starts_with(word));
+            if leads_on || NOT_PROPOSED.contains(&verb.as_str()) && !(verb == "wait" && dated) && !refuses {
                 return None;
             }
             let plainly = proposed[0].to_lowercase().starts_with("let") && !refuses && !is_question(sentence);

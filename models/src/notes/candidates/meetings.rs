@@ -4,7 +4,7 @@ use jiff::civil::Time;
 
 use super::super::dates;
 use super::super::{Due, ItemId, NextMeeting};
-use super::patterns::{AGAIN, APPOINTMENT, INSTEAD, MEETS, PROPOSED, SUITS, TOGETHER};
+use super::patterns::{AGAIN, APPOINTMENT, INSTEAD, MEETS, PROPOSED, SAME_TIME, SUITS, TOGETHER};
 use super::{ANSWER_MS, Call, Drawn, REACH, cites, is_question, languages, objects};
 
 /// How far behind a day its hour is looked for, in sentences.
@@ -118,6 +118,10 @@ impl Call<'_, '_> {
             if sentence.start_ms - asked.start_ms > HOUR_MS || place > at && other_day {
                 break;
             }
+            if place <= at + 1 && SAME_TIME.is_match(sentence.text) {
+                settled = Some(Hour { time: self.hour_of_call(), cites: vec![sentence.id] });
+                continue;
+            }
             let Some((time, lead)) = self.hour_in(place, when) else { continue };
             let briefly = lead <= LEAD || sentence.words.len() <= SHORT;
             let stated = place == at || briefly && !objects(sentence.text);
@@ -129,6 +133,14 @@ impl Call<'_, '_> {
             settled = Some(Hour { time, cites });
         }
         settled
+    }
+
+    /// The hour for which this call was meant, which is when it began but for some minutes.
+    fn hour_of_call(&self) -> Time {
+        let began = dates::moment(self.transcript.started_ms, &self.transcript.time_zone).time();
+        let minutes = (i32::from(began.hour()) * 60 + i32::from(began.minute()) + 2) / 5 * 5 % (24 * 60);
+        let part = |minutes: i32| i8::try_from(minutes).unwrap_or_default();
+        Time::new(part(minutes / 60), part(minutes % 60), 0, 0).unwrap_or(began)
     }
 
     /// The hour in a sentence, and how many words lead up to it.

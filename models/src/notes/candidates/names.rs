@@ -1,9 +1,9 @@
 //! Persons, organisations, products and amounts that were named.
 
 mod amounts;
+mod large_words;
 mod single;
 mod usage;
-mod large_words;
 
 use std::collections::HashSet;
 use std::sync::LazyLock;

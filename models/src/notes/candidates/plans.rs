@@ -99,11 +99,13 @@ pub(super) const NOT_DECIDED: &[&str] = &[
     "finished",
     "worked",
     "thank",
+    "cross",
+    "come",
     "nearly",
     "almost",
 ];
 /// The same where a conclusion leads up to it ("all right, we wait until then").
-const NOT_CONCLUDED: &[&str] = &["wait", "look", "find", "get", "only", "just", "do", "say", "talk"];
+const NOT_CONCLUDED: &[&str] = &["cross", "wait", "look", "find", "get", "only", "just", "do", "say", "talk"];
 
 /// Verbs that say by themselves that something was decided.
 const FIRM: &[&str] = &[
@@ -140,6 +142,11 @@ const TO_BE_DONE: &[&str] = &[
     "try", "need", "have", "sort",
 ];
 
+/// "We closed it": what was, not what is to be.
+pub(super) fn is_past(verb: &str) -> bool {
+    verb.ends_with("ed") && !["need", "feed", "proceed", "speed", "breed"].contains(&verb)
+}
+
 impl Call<'_, '_> {
     /// "So we wait until March", "we ship on Friday", "we postpone it".
     pub(super) fn is_plan(&self, at: usize, dated: bool) -> bool {
@@ -151,12 +158,13 @@ impl Call<'_, '_> {
                 return true;
             }
             // "We won't solve that today."
-            let not_now = verb == "won" && ["today", "now"].iter().any(|word| sentence.words.iter().any(|w| w == word));
+            let not_now = ["won", "shan"].contains(&verb.as_str())
+                && ["today", "now", "tonight"].iter().any(|word| sentence.words.iter().any(|w| w == word));
             let idle = verb == "don"
                 && ["wait", "know", "have", "need", "see", "think", "want"]
                     .iter()
                     .any(|idle| sentence.words.iter().any(|w| w == idle));
-            if not_now || idle || TO_BE_DONE.contains(&verb.as_str()) {
+            if not_now || idle || is_past(&verb) || TO_BE_DONE.contains(&verb.as_str()) {
                 return false;
             }
             let accepted = plan["will"].len() > 2 && (self.agreement(at).is_some() || self.is_unopposed(at));

@@ -116,7 +116,8 @@ impl<'s, 'a> Call<'s, 'a> {
     fn chooses(&self, sentence: &Sentence<'_>, reply: &Sentence<'_>) -> bool {
         let of_two = is_question(sentence)
             && sentence.words.iter().any(|word| word == "or")
-            && !PAST_QUESTION.is_match(sentence.text);
+            && !PAST_QUESTION.is_match(sentence.text)
+            && !["was", "were"].iter().any(|past| sentence.words.iter().any(|word| word == past));
         let telling = |word: &&String| word.chars().count() > 2 && !super::is_stop_word(word);
         // "Roses are cheaper" argues.
         let argues =

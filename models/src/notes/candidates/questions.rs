@@ -188,6 +188,10 @@ mod tests {
             "I thought that was settled. But I wouldn't bet on it.",
             "Hmm. I haven't seen anything, but let me ask the others.",
             "Depends what they would put up for it.",
+            "What that means is anybody's guess. I was in a queue for an hour.",
+            "It might be this week, it might be next, I wouldn't like to say.",
+            "That's up to Linda in accounts. I'll ask her.",
+            "The letter doesn't say. I've read it three times.",
         ] {
             let asked = [("Bob", "Is there a fee for the missed slot? They had us once."), ("Ruth", reply)];
             assert_eq!(open(&asked), [("Is there a fee for the missed slot?".to_owned(), vec![1, 2])], "{reply}");

@@ -10,8 +10,8 @@ use super::super::super::languages::small_words;
 use super::super::super::sentences::is_english_small;
 use super::super::super::{Name, NameKind};
 use super::super::{Call, Sentence};
-use super::usage::{Said, TO_PEOPLE, Votes, said};
 use super::large_words::{BUSY, COMMON_SHORT, NO_NAMES, PLACES};
+use super::usage::{Said, TO_PEOPLE, Votes, said};
 use super::{CALENDAR, LEADS, add};
 
 /// A short form in front of which one of these stands is a body of people.
