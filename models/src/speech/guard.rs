@@ -65,6 +65,8 @@ pub fn check(text: &str, evidence: Evidence) -> Result<Zeroizing<String>, Doubt>
     if words.len() > 3 && words.len() as f32 / seconds > 9.0 {
         return Err(Doubt::TooFast);
     }
+    let (text, words) =
+        if is_doubled(&words, seconds) { (first_half(&text), &words[..words.len() / 2]) } else { (text, &words[..]) };
     let whole = words.join(" ");
     if PHANTOMS.contains(&whole.as_str()) || PHANTOM_PARTS.iter().any(|part| whole.contains(part)) {
         return Err(Doubt::Phantom);
@@ -223,6 +225,25 @@ fn repeats(words: &[String]) -> bool {
     false
 }
 
+/// Nobody says a sentence twice at more words a second than this; Whisper writes one twice where it sees little behind its end.
+const TWICE_WORDS_PER_SECOND: f32 = 5.5;
+/// Fewer words than this are said twice by people in a hurry ("are you there, are you there").
+const TWICE_FROM: usize = 4;
+
+/// Whether the second half is the first again, in less time than it takes to say so much.
+fn is_doubled(words: &[String], seconds: f32) -> bool {
+    let (first, second) = words.split_at(words.len() / 2);
+    first.len() >= TWICE_FROM && first == second && words.len() as f32 / seconds > TWICE_WORDS_PER_SECOND
+}
+
+/// The first half of a text that says the same twice: the shortest beginning that has half of its words.
+fn first_half(text: &str) -> Zeroizing<String> {
+    let half = plain_words(text).len() / 2;
+    let ends = text.char_indices().filter(|(_, c)| c.is_whitespace()).map(|(at, _)| at);
+    let end = ends.into_iter().find(|end| plain_words(&text[..*end]).len() >= half).unwrap_or(text.len());
+    Zeroizing::new(text[..end].to_owned())
+}
+
 /// Size over compressed size, as OpenAI's own decoder measures: loops compress well.
 fn compression_ratio(text: &str) -> f32 {
     let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::default());
@@ -285,6 +306,19 @@ mod tests {
         ] {
             assert_eq!(shown(text, SURE), Err(Doubt::Repeating), "{text}");
         }
+    }
+
+    #[test]
+    fn a_sentence_that_is_written_twice_but_was_said_once_stands_once() {
+        let once = "Please hold while I try to locate the person you're calling.";
+        let twice = format!("{once} {once}");
+        assert_eq!(shown(&twice, Evidence { voiced_ms: 3400, ..SURE }), Ok(once.to_owned()));
+        // Who does say it twice takes his time, or says little.
+        assert_eq!(shown(&twice, Evidence { voiced_ms: 6800, ..SURE }), Ok(twice.clone()));
+        assert_eq!(
+            shown("I know that. I know that.", Evidence { voiced_ms: 1000, ..SURE }),
+            Ok("I know that. I know that.".to_owned())
+        );
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use jiff::civil::Time;
 
 use super::super::dates;
+use super::super::sentences::words;
 use super::super::{Due, ItemId, NextMeeting};
 use super::patterns::{AGAIN, APPOINTMENT, INSTEAD, MEETS, PROPOSED, SAME_TIME, SUITS, TOGETHER};
 use super::{ANSWER_MS, Call, Drawn, REACH, cites, is_question, languages, objects};
@@ -27,13 +28,15 @@ impl Call<'_, '_> {
     /// settled.
     pub(super) fn next_meeting(&self, at: usize) -> Option<Drawn<NextMeeting>> {
         let sentence = &self.sentences[at];
-        let again = AGAIN.is_match(sentence.text) || languages::AGAIN.is_match(sentence.text);
-        // "If they want more in two years we can talk again."
-        if !is_question(sentence) && sentence.words.iter().any(|word| word == "if") {
+        let again = AGAIN.find(sentence.text).or_else(|| languages::AGAIN.find(sentence.text));
+        let meets = MEETS.find(sentence.text);
+        let certain = again.is_some() || self.takes_appointment(at) || self.fixes(at);
+        if !certain && meets.is_none() {
             return None;
         }
-        let certain = again || self.takes_appointment(at) || self.fixes(at);
-        if !certain && !MEETS.is_match(sentence.text) {
+        // "If they want more in two years, we can talk again"; "let's talk on Friday, if that works" is meant.
+        let lead = again.or(meets).map_or("", |found| &sentence.text[..found.start()]);
+        if !is_question(sentence) && words(lead).iter().any(|word| word == "if") {
             return None;
         }
         let mut ids = vec![sentence.id];
@@ -276,6 +279,7 @@ mod tests {
                 ],
                 time(8, 30, 0, 0),
             ),
+            (vec![("Bob", "Let's talk on Friday at two, if that works."), ("Ruth", "It does.")], time(14, 0, 0, 0)),
             (
                 vec![
                     ("Bob", "I'm out on Thursday, so can we do Friday instead, same time?"),
