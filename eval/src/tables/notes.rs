@@ -159,8 +159,8 @@ pub fn run(folder: &Path, llm: Option<&Llm>, faults: &mut Vec<String>, bar: &Pro
     section.say(
         "Seventy-six calls written for this (`eval/dialogues`, CC0), as if recognised without a mistake. An item is right if it rests on the same \
          utterance as one of the reference and shares words with it, or shares half of its words. \"Right evidence\": of those, how \
-         many cite an utterance in which the reference says it is said. Owners and days are of the matched actions. One person \
-         wrote the references: another would differ.",
+         many cite an utterance in which the reference says it is said. Owners and days are of the matched actions. One writer \
+         made each reference: another would differ.",
     );
     remarks.iter().for_each(|remark| section.say(remark));
     Ok(section)
